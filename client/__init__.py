@@ -1,0 +1,1 @@
+"""What people type: `interward`. Talks to chains and hospitals over HTTP only."""

@@ -1,0 +1,58 @@
+"""Admitting a hospital: what its `init` wrote for the registrar, and what the registrar's key says to the chain.
+
+Knows the admission file and the registrar's sealed key. The chain checks everything again.
+"""
+
+import msgspec
+
+from l1.ground.faults import LocalError
+from l1.ground.sealed import open_sealed
+from l1.ground.signing import PrivateKey
+from l1.reader import Included, Reader
+from l1.rules.transactions import Admit, Transfer, account_of
+
+__all__ = ["admit", "open_key", "read_admission"]
+
+DEADLINE_S = 30.0
+
+
+class _Admission(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    endpoint: str
+    root: str
+    channel: str
+    tls: str
+    sealing: str
+    possession: str
+
+
+def read_admission(content: bytes) -> Admit:
+    """The admission that a hospital asks for. Raises `LocalError` for a file that is none."""
+    try:
+        form = msgspec.json.decode(content, type=_Admission)
+        return Admit(
+            name=form.name,
+            endpoint=form.endpoint,
+            root=bytes.fromhex(form.root),
+            channel=bytes.fromhex(form.channel),
+            tls=bytes.fromhex(form.tls),
+            sealing=bytes.fromhex(form.sealing),
+            possession=bytes.fromhex(form.possession),
+        )
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        remedy = "Use the admission.json that `interward hospital init` wrote."
+        raise LocalError(f"this is not an admission ({error})", remedy) from None
+
+
+def open_key(sealed: bytes, password: str) -> PrivateKey:
+    """The private key of a sealed key file. Raises `Refused` for a wrong password or a damaged file."""
+    return PrivateKey(open_sealed(sealed, password))
+
+
+async def admit(reader: Reader, registrar: PrivateKey, admission: Admit, gift: int) -> tuple[bytes, Included]:
+    """Admit the hospital and give it its first credits (`gift`). Its id, and the block that admitted it."""
+    included = await reader.send(registrar, admission, DEADLINE_S)
+    hospital = account_of(admission.root)
+    if gift:
+        await reader.send(registrar, Transfer(to=hospital, amount=gift), DEADLINE_S)
+    return hospital, included

@@ -1,0 +1,255 @@
+"""`interward record`: take records in, share them, ask for them, open them."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from client.output import Result, facts_table, rows_table, verb
+from client.places import channel_option, find_channel, hospital_option, now_ms
+from client.units import codes, date_ms
+from client.wording import short
+from l1.ground.codes import PurposeOfUse, RecordClass, Role
+from l1.ground.faults import LocalError, Refused
+from l2.desk import Desk
+from l2.desk.words import RecordView, RecordWanted, Share
+
+__all__ = ["record"]
+
+
+@click.group()
+def record() -> None:
+    """Records: FHIR bundles and resources, NDJSON, DICOM, any bytes."""
+
+
+@verb(record, "add")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@hospital_option
+async def add(paths: tuple[Path, ...], folder: Path) -> Result:
+    """Take in files, or all files of folders. Adding the same content twice does no harm; gzip is opened."""
+    from client.demo.dataset import Document, find_documents
+    from client.progress import show_progress
+
+    documents = []
+    for path in paths:
+        documents += find_documents(path) if path.is_dir() else [Document(path, path.name)]
+    added: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    async with Desk.of_folder(folder) as desk:
+        with show_progress(fleeting=True) as bars, bars.stage("Add records", len(documents)) as advance:
+            for document in documents:
+                try:
+                    done = await desk.add_record(document.content(), name=document.name)
+                    added.append({"file": str(document.path), **msgspec.structs.asdict(done)})
+                except Refused as refusal:
+                    refused.append({"file": str(document.path), "reason": str(refusal)})
+                advance()
+    rows = [
+        (short(row["record"]), row["record_class"], row["label"], row["subject"], f"{row['bytes']:,}") for row in added
+    ]
+    rows += [("refused", "", "", row["file"], row["reason"]) for row in refused]
+    columns = ("record", "class", "label", "patient", "bytes")
+    return Result({"added": added, "refused": refused}, rows_table("Records", columns, rows), ok=not refused)
+
+
+@verb(record, "list")
+@click.option("--patient", default="")
+@click.option("--class", "record_class", default="")
+@click.option("--label", default="")
+@click.option("--origin", default="", help="`own`, or the id of the hospital it came from.")
+@hospital_option
+async def list_records(patient: str, record_class: str, label: str, origin: str, folder: Path) -> Result:
+    """List the records the hospital holds."""
+    wanted = {"patient": patient, "class": record_class.upper(), "label": label.upper(), "origin": origin}
+    async with Desk.of_folder(folder) as desk:
+        found = await desk.records(**{name: value for name, value in wanted.items() if value})
+        names = {view.peer: view.peer_name for view in await desk.channels()}
+    rows = [
+        (short(v.record), v.record_class, v.label, v.subject, f"{v.bytes:,}", names.get(v.origin) or short(v.origin))
+        for v in found
+    ]
+    columns = ("record", "class", "label", "patient", "bytes", "from")
+    return Result([msgspec.to_builtins(view) for view in found], rows_table("Records", columns, rows))
+
+
+async def _find(desk: Desk, wanted: str) -> RecordView:
+    found = [view for view in await desk.records() if view.record.startswith(wanted.lower())]
+    if len(found) != 1:
+        cause = f"{len(found)} records could be meant by {wanted}" if found else f"there is no record {wanted}"
+        raise LocalError(cause, "`interward record list` shows them.")
+    return found[0]
+
+
+WHO = (
+    click.option("--practitioner", default="desk", show_default=True, help="Who opens it."),
+    click.option("--role", default="PHYSICIAN", show_default=True, help="In which role."),
+    click.option("--purpose", default="TREAT", show_default=True, help="For which purpose of use."),
+)
+
+
+def _with_who(command: Any) -> Any:
+    for option in reversed(WHO):
+        command = option(command)
+    return command
+
+
+@verb(record, "show")
+@click.argument("record")
+@click.option(
+    "--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the content to a file; - for stdout."
+)
+@_with_who
+@hospital_option
+async def show(*, record: str, save: Path | None, practitioner: str, role: str, purpose: str, folder: Path) -> Result:
+    """Show what is known of RECORD (the begin of its id); with --save, open it. Opening a received record writes an
+    access entry first."""
+    async with Desk.of_folder(folder) as desk:
+        view = await _find(desk, record)
+        if save is not None:
+            role_name, purpose_name = codes((role,), Role)[0], codes((purpose,), PurposeOfUse)[0]
+            content = await desk.content(view.record, practitioner=practitioner, role=role_name, purpose=purpose_name)
+            _save(content, save)
+    if save is not None and str(save) == "-":
+        return Result(msgspec.to_builtins(view), "")
+    facts = [
+        ("patient", view.subject),
+        ("class", view.record_class),
+        ("label", view.label),
+        ("type", view.media_type),
+        ("size", f"{view.bytes:,} bytes"),
+        ("name", view.name),
+        ("from", "this hospital" if view.origin == "own" else f"hospital {view.origin}"),
+        ("grant", None if view.grant is None else f"{view.grant} in channel {short(view.channel or '')}"),
+        ("SHA-256", view.digest),
+    ]
+    return Result(msgspec.to_builtins(view), facts_table(f"Record {view.record}", facts))
+
+
+def _save(content: bytes, to: Path) -> None:
+    if str(to) == "-":
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        to.write_bytes(content)
+    except OSError as error:
+        raise LocalError(f"{to} cannot be written ({error.strerror})", "Name another file.") from None
+
+
+@verb(record, "share")
+@click.argument("record")
+@click.option("--purpose", "purposes", multiple=True, default=("TREAT",), show_default=True, help="May be repeated.")
+@click.option("--until", help="A date.  [default: the consent's end]")
+@click.option("--consent", "consent_index", type=click.IntRange(0), help="The consent it stands on.")
+@click.option("--request", "request_index", type=click.IntRange(0), help="The peer's request that it answers.")
+@click.option("--fee", type=click.IntRange(0), default=0, show_default=True, help="What the peer pays for it.")
+@channel_option
+@hospital_option
+async def share(
+    *,
+    record: str,
+    purposes: tuple[str, ...],
+    until: str | None,
+    consent_index: int | None,
+    request_index: int | None,
+    fee: int,
+    wanted: str | None,
+    folder: Path,
+) -> Result:
+    """Grant the peer access to RECORD, on a consent or a request."""
+    async with Desk.of_folder(folder) as desk:
+        channel = await find_channel(desk, wanted)
+        view = await _find(desk, record)
+        asked = Share(
+            channel=channel.id,
+            purposes=codes(purposes, PurposeOfUse),
+            until_ms=date_ms(until) if until else None,
+            consent_index=consent_index,
+            request_index=request_index,
+            fee=fee,
+        )
+        grant = await desk.share(view.record, asked)
+    data = {"channel": channel.id, "record": view.record, "grant": grant}
+    return Result(data, f"Grant {grant}: {channel.peer_name} may open record {short(view.record)}….")
+
+
+@verb(record, "request")
+@click.argument("patient")
+@click.option("--class", "classes", multiple=True, help="Record classes; may be repeated.  [default: all]")
+@click.option("--from", "begins", help="Only data from this date on.")
+@click.option("--to", "ends", help="Only data up to this date.")
+@click.option("--emergency", help="Break the glass; the justification.")
+@_with_who
+@channel_option
+@hospital_option
+async def request(
+    *,
+    patient: str,
+    classes: tuple[str, ...],
+    begins: str | None,
+    ends: str | None,
+    emergency: str | None,
+    practitioner: str,
+    role: str,
+    purpose: str,
+    wanted: str | None,
+    folder: Path,
+) -> Result:
+    """Ask the peer for PATIENT's records."""
+    async with Desk.of_folder(folder) as desk:
+        channel = await find_channel(desk, wanted)
+        asked = RecordWanted(
+            channel=channel.id,
+            patient=patient,
+            purpose=codes((purpose,), PurposeOfUse)[0],
+            practitioner=practitioner,
+            role=codes((role,), Role)[0],
+            classes=codes(classes, RecordClass),
+            from_ms=date_ms(begins) if begins else 0,
+            to_ms=date_ms(ends) if ends else now_ms(),
+            emergency=emergency is not None,
+            justification=emergency or "",
+        )
+        index = await desk.request(asked)
+    data = {"channel": channel.id, "request": index}
+    return Result(data, f"Request {index} is with {channel.peer_name}. `interward record fetch` gets what it grants.")
+
+
+@verb(record, "fetch")
+@click.argument("grants", nargs=-1, type=click.IntRange(0))
+@channel_option
+@hospital_option
+async def fetch(grants: tuple[int, ...], wanted: str | None, folder: Path) -> Result:
+    """Get the records of GRANTS, or of every grant that has not been fetched yet."""
+    from client.progress import show_progress
+
+    async with Desk.of_folder(folder) as desk:
+        channel = await find_channel(desk, wanted)
+        open_grants = grants or tuple(
+            view.index for view in await desk.grants(channel.id) if view.side == "peer" and view.state == "granted"
+        )
+        got = []
+        with show_progress(fleeting=True) as bars, bars.stage("Fetch records", len(open_grants)) as advance:
+            for index in open_grants:
+                done = await desk.fetch(channel.id, index)
+                got.append({"grant": index, **msgspec.structs.asdict(done)})
+                advance()
+    rows = [
+        (row["grant"], short(row["record"]), f"{row['bytes']:,}", "verified" if row["digest_ok"] else "WRONG")
+        for row in got
+    ]
+    table = rows_table("Fetched", ("grant", "record", "bytes", ""), rows)
+    return Result(got, table, ok=all(row["digest_ok"] for row in got))
+
+
+@verb(record, "revoke")
+@click.argument("grant", type=click.IntRange(0))
+@channel_option
+@hospital_option
+async def revoke(grant: int, wanted: str | None, folder: Path) -> Result:
+    """End GRANT: no access after the peer has seen this."""
+    async with Desk.of_folder(folder) as desk:
+        channel = await find_channel(desk, wanted)
+        await desk.revoke(channel.id, grant)
+    return Result({"channel": channel.id, "grant": grant}, f"Grant {grant} is revoked.")

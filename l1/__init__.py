@@ -1,0 +1,1 @@
+"""Layer 1: the small chain that keeps the channels honest."""

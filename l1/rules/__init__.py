@@ -1,0 +1,12 @@
+"""Floor 1, pure: what the chain accepts, and how it judges.
+
+    transactions   what can be asked            commitment   what the sides of a channel sign
+    genesis        how a chain begins           state        what the chain remembers
+    blocks         execute, select, headers     apply        one transaction
+    accounts       who asks, and who pays       keys         which keys count, and for what
+    registry       hospitals and their keys     phases       the table of a channel's phases
+    channels       open, deposit, checkpoint    closing      together, alone, challenge, settle
+    shown          evidence, judged alone       invariants   what must hold after every block
+
+Others import from these modules by name.
+"""

@@ -1,0 +1,70 @@
+"""One transaction on the state: check everything, then change. Its rules live in the modules named by the table."""
+
+from typing import assert_never
+
+from l1.rules.accounts import Asking, check_nonce, transfer
+from l1.rules.channels import checkpoint, deposit, open_channel, resume_channel
+from l1.rules.closing import challenge, close_alone, close_together, settle
+from l1.rules.registry import admit, register_key, revoke_key
+from l1.rules.state import Draft
+from l1.rules.transactions import (
+    Action,
+    Admit,
+    Challenge,
+    Checkpoint,
+    Close,
+    CloseTogether,
+    Deposit,
+    Open,
+    RegisterKey,
+    ResumeChannel,
+    RevokeKey,
+    Settle,
+    Transfer,
+    open_transaction,
+)
+
+__all__ = ["apply_transaction"]
+
+
+def apply_transaction(draft: Draft, data: bytes, *, chain: bytes, height: int, clock_ms: int) -> None:
+    """Lay the transaction's writes on the draft, or raise `Refused` and leave the draft as it was.
+
+    `height` and `clock_ms` are those of the block it will stand in.
+    """
+    transaction = open_transaction(data, chain)
+    asking = Asking(key=transaction.key, chain=chain, height=height, clock_ms=clock_ms)
+    inner = Draft(draft)
+    check_nonce(inner, asking, transaction.nonce)
+    _perform(inner, asking, transaction.action)
+    draft.absorb(inner)
+
+
+def _perform(draft: Draft, asking: Asking, action: Action) -> None:  # noqa: PLR0912 - a table of kinds
+    match action:
+        case Transfer():
+            transfer(draft, asking, action)
+        case Admit():
+            admit(draft, asking, action)
+        case RegisterKey():
+            register_key(draft, asking, action)
+        case RevokeKey():
+            revoke_key(draft, asking, action)
+        case Open():
+            open_channel(draft, asking, action)
+        case Deposit():
+            deposit(draft, asking, action)
+        case Checkpoint():
+            checkpoint(draft, asking, action)
+        case ResumeChannel():
+            resume_channel(draft, asking, action)
+        case CloseTogether():
+            close_together(draft, asking, action)
+        case Close():
+            close_alone(draft, asking, action)
+        case Challenge():
+            challenge(draft, asking, action)
+        case Settle():
+            settle(draft, asking, action)
+        case _:
+            assert_never(action)

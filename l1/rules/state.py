@@ -1,0 +1,246 @@
+"""What the chain remembers: rows of canonical bytes under readable keys, and typed drafts of them.
+
+The state is a map from key to bytes; its sparse Merkle root stands in every header, so each row can be proved alone.
+A `Draft` lays a transition's writes over a `View`: nothing underneath changes until the whole transition stands.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Annotated, Protocol, TypeVar
+
+from msgspec import Meta
+
+from l1.ground.codec import Shape, decoder, encode
+from l1.ground.faults import Refused
+from l1.ground.fields import AccountId, ChannelId, Credits, Height, KeyBytes, Size, TimeMs
+from l1.ground.hashing import digest
+from l1.ground.limits import BLOCK_BYTES_MAX
+from l1.ground.sparse import SparseProof, place_of
+from l1.ground.sparse import verify as verify_sparse
+from l1.rules.commitment import EMPTY_HEAD, Head, KeyNumber, Opening, Side
+from l1.rules.genesis import Parameters
+
+__all__ = [
+    "PARAMETERS_KEY",
+    "REGISTRARS_KEY",
+    "Account",
+    "Channel",
+    "Draft",
+    "Hospital",
+    "Key",
+    "Owner",
+    "Phase",
+    "SideState",
+    "View",
+    "account_key",
+    "channel_key",
+    "decode_account",
+    "decode_channel",
+    "decode_hospital",
+    "decode_owner",
+    "decode_parameters",
+    "decode_registrars",
+    "hospital_key",
+    "owner_key",
+    "verify_row",
+]
+
+T = TypeVar("T")
+
+
+class Account(Shape, frozen=True):
+    """Credits of an account, and the nonce that its key's next transaction must carry."""
+
+    credits: Credits = 0
+    nonce: Annotated[int, Meta(ge=0, le=2**53)] = 0
+
+
+class Key(Shape, frozen=True):
+    """A registered key. Times are on the chain clock; `revoked_at_ms` is when L1 took the revocation.
+
+    A root key counts from `valid_from_ms` on (for a change: admission of the change plus the key window).
+    """
+
+    number: KeyNumber
+    kind: int
+    key: bytes
+    valid_from_ms: TimeMs
+    valid_until_ms: TimeMs
+    revoked_at_ms: TimeMs | None
+    compromised_since_ms: TimeMs | None
+
+
+class Hospital(Shape, frozen=True):
+    """A hospital's registry: its id is the account of its first root key and never changes."""
+
+    id: AccountId
+    name: str
+    endpoint: str
+    keys: tuple[Key, ...]
+
+    def key(self, number: int) -> Key | None:
+        return self.keys[number] if number < len(self.keys) else None
+
+
+class Owner(Shape, frozen=True):
+    """Whose key it is that an account was made of: a signing key belongs to one hospital only, for ever."""
+
+    hospital: AccountId
+    number: KeyNumber
+
+
+class Phase(IntEnum):
+    """Where a channel is on L1. The transitions are the table in `l1.rules.phases`."""
+
+    OPEN = 1
+    CLOSING = 2
+    SETTLED = 3
+
+
+class SideState(Shape, frozen=True):
+    """What L1 knows of one side's log.
+
+    `settled`: the greatest head that both signed, shown by a checkpoint. `posted`: the newest commitment of this side
+    shown while closing (its head). `spent`: the greatest total it is shown to have signed. `seen_size`: the peer
+    size that its posted commitment acknowledged. `resume_*`: the newest resume posted for this side. `newest_key` is
+    the newest of its keys that signed a checkpoint, first at `newest_key_at_ms`; older ones count one key window more.
+    """
+
+    deposit: Credits
+    bond: Credits
+    settled: Head = EMPTY_HEAD
+    posted: Head = EMPTY_HEAD
+    posted_height: Height = 0
+    spent: Credits = 0
+    seen_size: Size = 0
+    resume_height: Height = 0
+    resume_size: Size = 0
+    newest_key: KeyNumber = 0
+    newest_key_at_ms: TimeMs = 0
+    paid_out: Credits = 0
+
+
+class Channel(Shape, frozen=True):
+    """A channel on L1. `closer` is the side that closed alone; `closes_at_ms` is on the chain clock.
+
+    `stale` says that the closer was shown to have posted an old commitment: its bond goes to the peer. `closed_size` is
+    the size that the closer posted.
+    """
+
+    id: ChannelId
+    opening: Opening
+    opened_at: Height
+    opened_at_ms: TimeMs
+    phase: int
+    sides: tuple[SideState, SideState]
+    closer: Side | None = None
+    lost: bool = False
+    closes_at_ms: TimeMs = 0
+    closed_size: Size = 0
+    stale: bool = False
+    together: bool = False
+
+
+def account_key(account: bytes) -> bytes:
+    return b"account/" + account
+
+
+def hospital_key(hospital: bytes) -> bytes:
+    return b"hospital/" + hospital
+
+
+def channel_key(channel: bytes) -> bytes:
+    return b"channel/" + channel
+
+
+def owner_key(account: bytes) -> bytes:
+    return b"owner/" + account
+
+
+PARAMETERS_KEY = b"parameters"
+REGISTRARS_KEY = b"registrars"
+
+decode_account = decoder(Account, bytes_max=BLOCK_BYTES_MAX, what="account")
+decode_hospital = decoder(Hospital, bytes_max=BLOCK_BYTES_MAX, what="hospital")
+decode_channel = decoder(Channel, bytes_max=BLOCK_BYTES_MAX, what="channel")
+decode_owner = decoder(Owner, bytes_max=BLOCK_BYTES_MAX, what="owner")
+decode_registrars = decoder(tuple[KeyBytes, ...], bytes_max=BLOCK_BYTES_MAX, what="registrars")
+decode_parameters = decoder(Parameters, bytes_max=BLOCK_BYTES_MAX, what="parameters")
+
+
+def verify_row(state_root: bytes, key: bytes, row: bytes | None, proof: SparseProof) -> None:
+    """Raise `Refused` (BAD_PROOF) unless the state holds exactly this row (None: no row) under the key."""
+    verify_sparse(state_root, place_of(key), None if row is None else digest(row), proof)
+
+
+class View(Protocol):
+    """A state that can be read."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+
+class Draft:
+    """Writes of a transition that is still being checked, over a view that they do not touch.
+
+    A draft is a view itself, so drafts nest: a transaction's over a block's, `absorb`ed when the transaction stands.
+    """
+
+    def __init__(self, under: View) -> None:
+        self._under = under
+        self.writes: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.writes[key] if key in self.writes else self._under.get(key)
+
+    def put(self, key: bytes, row: Shape | tuple[bytes, ...]) -> None:
+        self.writes[key] = encode(row)
+
+    def absorb(self, inner: "Draft") -> None:
+        self.writes.update(inner.writes)
+
+    def find_account(self, account: bytes) -> Account | None:
+        return self._row(account_key(account), decode_account)
+
+    def get_account(self, account: bytes) -> Account:
+        """The account; one that nobody has used yet is empty."""
+        return self.find_account(account) or Account()
+
+    def put_account(self, account: bytes, row: Account) -> None:
+        self.put(account_key(account), row)
+
+    def get_hospital(self, hospital: bytes) -> Hospital | None:
+        return self._row(hospital_key(hospital), decode_hospital)
+
+    def put_hospital(self, row: Hospital) -> None:
+        self.put(hospital_key(row.id), row)
+
+    def get_channel(self, channel: bytes) -> Channel | None:
+        return self._row(channel_key(channel), decode_channel)
+
+    def put_channel(self, row: Channel) -> None:
+        self.put(channel_key(row.id), row)
+
+    def get_owner(self, account: bytes) -> Owner | None:
+        """The hospital whose signing key the account was made of, if it is one."""
+        return self._row(owner_key(account), decode_owner)
+
+    def put_owner(self, account: bytes, row: Owner) -> None:
+        self.put(owner_key(account), row)
+
+    def get_parameters(self) -> Parameters:
+        parameters = self._row(PARAMETERS_KEY, decode_parameters)
+        assert parameters is not None, "a state begins with its parameters"
+        return parameters
+
+    def get_registrars(self) -> tuple[bytes, ...]:
+        return self._row(REGISTRARS_KEY, decode_registrars) or ()
+
+    def _row(self, key: bytes, decode: Callable[[bytes], T]) -> T | None:
+        row = self.get(key)
+        if row is None:
+            return None
+        try:
+            return decode(row)
+        except Refused as error:
+            # Our own row: a damaged store or a bug, never the fault of the transaction at hand.
+            raise AssertionError(f"the state holds a row that does not decode: {error}") from error

@@ -1,0 +1,31 @@
+"""Floor 1½: what both kinds of node have in common: HTTP on trio, bounded reading of requests, the habits of a process.
+
+It knows neither chain nor hospital.
+"""
+
+from l1.serving.answers import json_answer
+from l1.serving.figures import FIGURES_TYPE, Figure, exposition
+from l1.serving.listening import bind, serve
+from l1.serving.process import PASSWORD, ask_password, first_of, hold_lock, log_to_stderr, write_new
+from l1.serving.requests import body_of, hex_in_path, number, unhex
+from l1.serving.whole import check_whole
+
+__all__ = [
+    "FIGURES_TYPE",
+    "Figure",
+    "PASSWORD",
+    "ask_password",
+    "bind",
+    "body_of",
+    "check_whole",
+    "exposition",
+    "first_of",
+    "hex_in_path",
+    "hold_lock",
+    "json_answer",
+    "log_to_stderr",
+    "number",
+    "serve",
+    "unhex",
+    "write_new",
+]

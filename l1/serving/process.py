@@ -1,0 +1,74 @@
+"""What a node's process does however it is called: ask for the password, log, hold its folder, say why it ended."""
+
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from getpass import getpass
+from pathlib import Path
+
+import structlog
+
+from l1.ground.faults import LocalError
+
+__all__ = ["PASSWORD", "ask_password", "first_of", "hold_lock", "log_to_stderr", "write_new"]
+
+PASSWORD = "INTERWARD_PASSWORD"
+
+
+def ask_password(variable: str = PASSWORD) -> str:
+    """From the environment, or asked for on a terminal."""
+    found = os.environ.get(variable)
+    if found is None and sys.stdin.isatty():
+        found = getpass("Password: ")
+    if not found:
+        raise LocalError("there is no password", f"Set {variable}, or start on a terminal")
+    return found
+
+
+def log_to_stderr() -> None:
+    """One JSON object a line, on standard error; standard output is for answers."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first exception inside a group of them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """A new file, synced. Raises `LocalError` when there is one already."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        raise LocalError(f"{path} exists already", "Choose another folder; nothing was overwritten") from None
+    with os.fdopen(file, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def hold_lock(folder: Path) -> Iterator[None]:
+    """The folder for this process alone. Raises `LocalError` while another one has it."""
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalError(f"another process runs on {folder}", "Stop it first, or use another folder") from None
+        yield
+    finally:
+        os.close(file)

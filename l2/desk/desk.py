@@ -1,0 +1,242 @@
+"""The hospital's desk as an object: one method for each thing that can be asked of the node's HTTP API.
+
+Knows paths, the bearer token and the shapes of `l2.desk.words`. Decides nothing, retries nothing: a refusal comes back
+as `Refused`, a mistake of ours or an absent node as `LocalError`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import httpx
+import msgspec
+
+from l1.ground.faults import Fault, LocalError, Refused
+from l2.desk import words
+from l2.desk.drafts import Draft, encode_drafts
+from l2.desk.problem import error_from
+from l2.protocol.proof_file import proof_from_json
+from l2.protocol.proofs import EntryProof
+
+__all__ = ["TOKEN_FILE", "URL_FILE", "Desk"]
+
+TOKEN_FILE = "desk.token"  # the bearer token, written once by `init`, mode 600
+URL_FILE = "desk.url"  # where the running node listens, written at every start
+
+ANSWER_S = 120.0  # openings, closes and fetches wait for blocks and for the peer
+CONNECT_S = 5.0
+CONNECTIONS_MAX = 32
+
+T = TypeVar("T")
+Wait = Literal["receipt", "durable"]
+OwnOrPeer = Literal["own", "peer"]
+
+
+class Desk:
+    """An open desk; use it as an async context manager."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S, pool=None),
+            limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
+            trust_env=False,  # a hospital's desk is never behind a proxy; patients' data must not pass one
+        )
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Self:
+        """The desk of the hospital that keeps its data in `folder` and is running."""
+        try:
+            token = (folder / TOKEN_FILE).read_text().strip()
+        except OSError:
+            raise LocalError(
+                f"{folder} is not a hospital's folder", "Make one with `interward hospital init`."
+            ) from None
+        try:
+            url = (folder / URL_FILE).read_text().strip()
+        except OSError:
+            raise LocalError(
+                f"the hospital in {folder} is not running", "Start it: `interward hospital run`."
+            ) from None
+        return cls(url, token)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    # The hospital
+
+    async def status(self) -> words.Status:
+        return await self._get("/v1/status", words.Status)
+
+    async def keys(self) -> list[words.KeyView]:
+        return await self._get("/v1/keys", list[words.KeyView])
+
+    async def backup(self, to: Path) -> words.BackupDone:
+        return await self._post("/v1/backup", words.Backup(to=str(to)), words.BackupDone)
+
+    async def metrics(self) -> str:
+        return (await self._ask("GET", "/metrics")).text
+
+    async def events(self) -> AsyncIterator[str]:
+        """What happens at the hospital from now on: one JSON text per event, for as long as the node runs."""
+        async with self._http.stream("GET", "/v1/events", timeout=None) as answer:
+            async for line in answer.aiter_lines():
+                if line.startswith("data:"):
+                    yield line[5:].strip()
+
+    # Channels
+
+    async def open_channel(self, wanted: words.OpenChannel) -> str:
+        return (await self._post("/v1/channels", wanted, words.Opened)).channel
+
+    async def channels(self) -> list[words.ChannelView]:
+        return await self._get("/v1/channels", list[words.ChannelView])
+
+    async def channel(self, channel: str) -> words.ChannelView:
+        return await self._get(f"/v1/channels/{channel}", words.ChannelView)
+
+    async def story(self, channel: str) -> words.Story:
+        return await self._get(f"/v1/channels/{channel}/story", words.Story)
+
+    async def deposit(self, channel: str, amount: int) -> None:
+        await self._ask("POST", f"/v1/channels/{channel}/deposit", msgspec.json.encode(words.Amount(amount=amount)))
+
+    async def checkpoint(self, channel: str) -> words.Checkpointed:
+        return await self._post(f"/v1/channels/{channel}/checkpoint", None, words.Checkpointed)
+
+    async def close(self, channel: str, *, alone: bool = False, lost: bool = False) -> words.Closed:
+        return await self._post(
+            f"/v1/channels/{channel}/close", words.CloseChannel(alone=alone, lost=lost), words.Closed
+        )
+
+    async def challenge(self, channel: str) -> None:
+        await self._ask("POST", f"/v1/channels/{channel}/challenge")
+
+    async def settle(self, channel: str) -> words.Settled:
+        return await self._post(f"/v1/channels/{channel}/settle", None, words.Settled)
+
+    # Entries
+
+    async def append(self, channel: str, drafts: Sequence[Draft], *, wait: Wait = "receipt") -> words.Written:
+        """Write entries; returns once the peer has acknowledged them, or (`durable`) once they are on our disk."""
+        return await self.append_encoded(channel, encode_drafts(list(drafts)), wait=wait)
+
+    async def append_encoded(self, channel: str, drafts: bytes, *, wait: Wait = "receipt") -> words.Written:
+        path = f"/v1/channels/{channel}/entries"
+        answer = await self._ask("POST", path, drafts, content_type="application/msgpack", query={"wait": wait})
+        return _decode(answer.content, words.Written)
+
+    async def entries(self, channel: str, *, side: OwnOrPeer, start: int, count: int) -> list[words.Entry]:
+        query = {"side": side, "from": str(start), "count": str(count)}
+        return await self._get(f"/v1/channels/{channel}/entries", list[words.Entry], query)
+
+    # Consents and requests
+
+    async def grant_consent(self, wanted: words.ConsentWanted) -> int:
+        return (await self._post("/v1/consents", wanted, words.Index)).index
+
+    async def consents(self) -> list[words.ConsentView]:
+        return await self._get("/v1/consents", list[words.ConsentView])
+
+    async def withdraw_consent(self, channel: str, index: int) -> None:
+        await self._ask("POST", f"/v1/consents/{channel}/{index}/withdraw")
+
+    async def request(self, wanted: words.RecordWanted) -> int:
+        return (await self._post("/v1/requests", wanted, words.Index)).index
+
+    async def requests(self) -> list[words.RequestView]:
+        return await self._get("/v1/requests", list[words.RequestView])
+
+    # Records
+
+    async def add_record(self, content: bytes, *, name: str = "") -> words.RecordAdded:
+        path, kind = "/v1/records", "application/octet-stream"
+        answer = await self._ask("POST", path, content, content_type=kind, name=name)
+        return _decode(answer.content, words.RecordAdded)
+
+    async def records(self, **filters: str) -> list[words.RecordView]:
+        """`filters`: patient, class, label, origin."""
+        return await self._get("/v1/records", list[words.RecordView], filters)
+
+    async def record(self, record: str) -> words.RecordView:
+        return await self._get(f"/v1/records/{record}", words.RecordView)
+
+    async def content(self, record: str, *, practitioner: str, role: str, purpose: str) -> bytes:
+        """The record's plain bytes. For a received record an `access` entry is durable before they are shown."""
+        query = {"practitioner": practitioner, "role": role, "purpose": purpose}
+        return (await self._ask("GET", f"/v1/records/{record}/content", query=query)).content
+
+    async def share(self, record: str, wanted: words.Share) -> int:
+        return (await self._post(f"/v1/records/{record}/share", wanted, words.Granted)).grant
+
+    async def grants(self, channel: str) -> list[words.GrantView]:
+        return await self._get("/v1/grants", list[words.GrantView], {"channel": channel})
+
+    async def fetch(self, channel: str, grant: int) -> words.Fetched:
+        return await self._post(f"/v1/grants/{channel}/{grant}/fetch", None, words.Fetched)
+
+    async def revoke(self, channel: str, grant: int) -> None:
+        await self._ask("POST", f"/v1/grants/{channel}/{grant}/revoke")
+
+    # Audit
+
+    async def prove(self, wanted: words.Prove) -> EntryProof:
+        """The proof of one entry, in its canonical form; it has not been verified."""
+        fields = await self._post("/v1/audit/prove", wanted, dict[str, Any])
+        return proof_from_json((json.dumps(fields, indent=2) + "\n").encode())
+
+    async def audit_log(self, **filters: str) -> list[words.Entry]:
+        """`filters`: channel, patient, practitioner, side, from, count."""
+        return await self._get("/v1/audit/log", list[words.Entry], filters)
+
+    async def verify_log(self, channel: str) -> words.LogVerified:
+        return await self._post("/v1/audit/verify", words.Verify(channel=channel), words.LogVerified)
+
+    # HTTP
+
+    async def _get(self, path: str, shape: type[T], query: dict[str, str] | None = None) -> T:
+        return _decode((await self._ask("GET", path, query=query)).content, shape)
+
+    async def _post(self, path: str, asked: words.Word | None, shape: type[T]) -> T:
+        body = b"{}" if asked is None else msgspec.json.encode(asked)
+        return _decode((await self._ask("POST", path, body)).content, shape)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        content_type: str = "application/json",
+        query: dict[str, str] | None = None,
+        name: str = "",
+    ) -> httpx.Response:
+        headers = {"content-type": content_type} if method == "POST" else {}
+        if name:
+            headers["x-interward-name"] = name.encode("ascii", "replace").decode()
+        try:
+            answer = await self._http.request(method, path, content=body, headers=headers, params=query)
+        except httpx.TimeoutException:
+            raise LocalError(f"the hospital at {self.url} does not answer", "Look at its log; ask again.") from None
+        except httpx.TransportError as error:
+            cause = f"no hospital answers at {self.url} ({error or type(error).__name__})"
+            raise LocalError(cause, "Start it: `interward hospital run`.") from None
+        if answer.is_error:
+            raise error_from(answer.status_code, answer.content)
+        return answer
+
+
+def _decode(body: bytes, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(Fault.MALFORMED, f"the hospital's answer does not decode ({error})") from None

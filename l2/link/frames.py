@@ -1,0 +1,105 @@
+"""Frames on a secure line: length, type, number, payload. Sans-IO: bytes in, messages out, and the other way.
+
+Knows nothing of what a message means: the caller says which types it understands. A frame is
+
+    length of the payload (4 bytes, big-endian) ‖ type (1 byte) ‖ number (4 bytes, big-endian) ‖ payload
+
+and numbers start at 0 in each direction, grow by one and wrap at 2**32. Source: docs/spec/line.md, rules LINE-1 to 4.
+"""
+
+from collections.abc import Container, Iterable
+from struct import Struct
+
+from l1.ground.faults import Fault, Refused
+from l1.ground.limits import FRAME_BYTES_MAX
+
+__all__ = ["HEADER_BYTES", "FrameReader", "FrameWriter", "Message"]
+
+Message = tuple[int, bytes]
+"""Type and payload."""
+
+_HEADER = Struct(">IBI")
+HEADER_BYTES = _HEADER.size
+_NUMBER_MASK = 0xFFFF_FFFF
+
+
+class FrameWriter:
+    """Numbers messages and joins them, so that a batch is one write."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def join(self, messages: Iterable[Message]) -> bytes:
+        """The frames of these messages, in order, as one piece."""
+        parts: list[bytes] = []
+        for kind, payload in messages:
+            assert len(payload) <= FRAME_BYTES_MAX
+            parts += (_HEADER.pack(len(payload), kind, self._number), payload)
+            self._number = (self._number + 1) & _NUMBER_MASK
+        return b"".join(parts)
+
+
+class FrameReader:
+    """Cuts what arrives into messages, however the network split it.
+
+    A fault is kept back until the messages before it are taken, so that what is good does not depend on how the
+    bytes were cut. After a fault nothing more is read.
+    """
+
+    def __init__(self, known: Container[int], bytes_max: int = FRAME_BYTES_MAX, *, one_by_one: bool = False) -> None:
+        self._buffer = bytearray()
+        self._number = 0
+        self._known = known
+        self._bytes_max = bytes_max
+        self._one_by_one = one_by_one
+        self._fault: Refused | None = None
+
+    def widen(self, known: Container[int], bytes_max: int = FRAME_BYTES_MAX) -> None:
+        """From now on, also for what has arrived already, other types and sizes are expected: the peer is known."""
+        self._known, self._bytes_max, self._one_by_one = known, bytes_max, False
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Every message that `data` completes. Raises `Refused`: TOO_LARGE, FRAME_GAP, UNKNOWN_MESSAGE.
+
+        One by one, it gives the first, and each next one for another call, with no data if need be: what follows a
+        handshake's last message may be more than the handshake allows.
+        """
+        if self._fault is None:
+            self._buffer += data
+        messages: list[Message] = []
+        while self._fault is None and not (messages and self._one_by_one):
+            try:
+                message, taken = self._next()
+            except Refused as refused:
+                self._fault = refused
+                break
+            if not taken:
+                break
+            del self._buffer[:taken]
+            if message is not None:
+                messages.append(message)
+        if self._fault is not None and not messages:
+            raise self._fault
+        return messages
+
+    def _next(self) -> tuple[Message | None, int]:
+        """The first frame's message (None: to be ignored) and the bytes it takes (0: more must arrive first)."""
+        buffer = self._buffer
+        if len(buffer) < HEADER_BYTES:
+            return None, 0
+        length, kind, number = _HEADER.unpack_from(buffer)
+        if length > self._bytes_max:
+            raise Refused(Fault.TOO_LARGE, f"a frame of {length} bytes, at most {self._bytes_max} are allowed")
+        if number != self._number:
+            raise Refused(Fault.FRAME_GAP, f"frame {number} where {self._number} was due")
+        # [LINE-3] It is all right to be odd: what a newer peer may say to an older one has an odd type.
+        if kind not in self._known and kind % 2 == 0:
+            raise Refused(Fault.UNKNOWN_MESSAGE, f"message type {kind} is unknown and not to be ignored")
+        end = HEADER_BYTES + length
+        if len(buffer) < end:
+            return None, 0
+        self._number = (number + 1) & _NUMBER_MASK
+        if kind not in self._known:
+            return None, end
+        with memoryview(buffer) as view:
+            return (kind, bytes(view[HEADER_BYTES:end])), end

@@ -1,0 +1,124 @@
+"""`python -m l2.node`: init, run, close-from-folder. Thin: the commands for people are `interward hospital …`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import lmdb
+import trio
+
+from l1.ground.faults import LocalError, Refused
+from l1.serving import ask_password, first_of, log_to_stderr
+from l2.node.doctor import examine
+from l2.node.folder import Config, Folder, make_folder
+from l2.node.lines import split_address
+from l2.node.offline import close_from_folder
+from l2.node.recovery import restore_from_backup, restore_from_peers
+from l2.node.run import run_hospital
+from l2.node.store import DAMAGED
+
+
+def _init(arguments: argparse.Namespace) -> None:
+    try:
+        genesis_file = Path(arguments.genesis).read_bytes()
+    except OSError as error:
+        raise LocalError(f"{arguments.genesis}: {error.strerror}", "Name the chain's genesis file.") from None
+    config = Config(
+        name=arguments.name,
+        chain_url=arguments.chain_url,
+        listen=arguments.listen,
+        endpoint=arguments.endpoint or arguments.listen,
+        desk=arguments.desk,
+        bench=arguments.bench,
+        auto_fetch=arguments.auto_fetch,
+        auto_grant=arguments.auto_grant,
+        checkpoint_s=arguments.checkpoint_s,
+    )
+    _check(config)
+    hospital = make_folder(Path(arguments.folder), config, genesis_file, ask_password())
+    sys.stdout.write(json.dumps({"hospital": hospital.hex(), "folder": arguments.folder}) + "\n")
+
+
+def _check(config: Config) -> None:
+    """Addresses are looked at before anything is made. Raises `LocalError`."""
+    for address in (config.listen, config.endpoint, config.desk):
+        split_address(address)
+    if not config.chain_url.startswith(("http://", "https://")):
+        raise LocalError(f"{config.chain_url!r} is not a URL", "For example http://127.0.0.1:8800.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m l2.node", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    init = commands.add_parser("init")
+    init.add_argument("--folder", required=True)
+    init.add_argument("--name", required=True)
+    init.add_argument("--chain-url", required=True)
+    init.add_argument("--genesis", required=True)
+    init.add_argument("--listen", default="127.0.0.1:9800")
+    init.add_argument("--endpoint", default="")
+    init.add_argument("--desk", default="127.0.0.1:9880")
+    init.add_argument("--bench", action="store_true")
+    init.add_argument("--auto-fetch", action="store_true")
+    init.add_argument("--auto-grant", action="store_true")
+    init.add_argument("--checkpoint-s", type=float, default=0.0)
+    init.set_defaults(do=_init)
+    run = commands.add_parser("run")
+    run.add_argument("--folder", required=True)
+    run.set_defaults(do=lambda arguments: trio.run(run_hospital, Folder(Path(arguments.folder)), ask_password()))
+    close = commands.add_parser("close-from-folder")
+    close.add_argument("--folder", required=True)
+    close.add_argument("--channel", default="")
+    close.set_defaults(
+        do=lambda arguments: trio.run(
+            close_from_folder, Folder(Path(arguments.folder)), ask_password(), arguments.channel
+        )
+    )
+    restore = commands.add_parser("restore")
+    restore.add_argument("--folder", required=True)
+    restore.add_argument("--from-peers", action="store_true")
+    restore.add_argument("--backup", default="")
+    restore.add_argument("--wait-s", type=float, default=600.0)
+    restore.set_defaults(do=_restore)
+    doctor = commands.add_parser("doctor")
+    doctor.add_argument("--folder", required=True)
+    doctor.set_defaults(do=_examine)
+    return parser
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    folder = Folder(Path(arguments.folder))
+    if arguments.from_peers:
+        return trio.run(restore_from_peers, folder, ask_password(), arguments.wait_s)
+    restore_from_backup(Path(arguments.backup), folder, ask_password())
+    return 0
+
+
+def _examine(arguments: argparse.Namespace) -> int:
+    checks = trio.run(examine, Folder(Path(arguments.folder)), ask_password())
+    ok = all(check["ok"] for check in checks)
+    sys.stdout.write(json.dumps({"ok": ok, "checks": checks}) + "\n")
+    return 0 if ok else 1
+
+
+def main() -> int:
+    """0: done. 1: a check failed. 2: it could not start or go on, and said why in a line."""
+    log_to_stderr()
+    arguments = _parser().parse_args()
+    try:
+        status: int | None = arguments.do(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        cause = first_of(error)
+        if not isinstance(cause, (LocalError, Refused, lmdb.Error)):
+            raise
+        said = f"a store of the folder failed ({cause}). {DAMAGED}" if isinstance(cause, lmdb.Error) else str(cause)
+        sys.stderr.write(f"error: {said}\n")
+        return 2
+    return status or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

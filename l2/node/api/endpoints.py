@@ -1,0 +1,135 @@
+"""What a desk may ask of its hospital: one table; routes, OpenAPI document and reference page come from it."""
+
+from typing import Any, NamedTuple
+
+from l2.desk import words
+from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX
+from l2.node.api.handlers import ENTRIES_PER_ANSWER, RECORD_BYTES_MAX
+
+__all__ = ["ENDPOINTS", "Endpoint", "Query"]
+
+
+class Query(NamedTuple):
+    """A query parameter."""
+
+    name: str
+    about: str
+    kind: str = "string"
+
+
+class Endpoint(NamedTuple):
+    """One thing that may be asked. `ask` and `answer` are words; bytes go by their media types."""
+
+    method: str
+    path: str
+    handler: str
+    about: str
+    answer: Any = None
+    ask: type[words.Word] | None = None
+    query: tuple[Query, ...] = ()
+    body: str = ""
+    body_type: str = "application/json"
+    answer_type: str = "application/json"
+
+
+_PAGE = (Query("from", "first index", "integer"), Query("count", f"at most {ENTRIES_PER_ANSWER:,}", "integer"))
+_CHANNEL = "/v1/channels/{channel}"
+_BYTES = "application/octet-stream"
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/v1/status", "status", "How this hospital stands", words.Status),
+    Endpoint("GET", "/v1/keys", "keys", "Our keys as L1 has registered them", list[words.KeyView]),
+    Endpoint(
+        "POST", "/v1/backup", "backup", "A consistent copy in a new folder of the node's machine", words.BackupDone,
+        words.Backup,
+    ),
+    Endpoint(
+        "GET", "/v1/events", "events",
+        "Server-sent events: `news` as `{what, channel, detail}`; `lost` ends the stream of a slow listener",
+        answer_type="text/event-stream",
+    ),
+    Endpoint("GET", "/metrics", "metrics", "Figures for Prometheus", answer_type="text/plain"),
+    Endpoint(
+        "POST", "/v1/channels", "open_channel", "Open a channel; answers once it is open and both are ready",
+        words.Opened, words.OpenChannel,
+    ),
+    Endpoint("GET", "/v1/channels", "channels", "Every channel", list[words.ChannelView]),
+    Endpoint("GET", _CHANNEL, "channel", "One channel", words.ChannelView),
+    Endpoint("GET", f"{_CHANNEL}/story", "story", "What happened to a channel, and why", words.Story),
+    Endpoint("POST", f"{_CHANNEL}/deposit", "deposit", "Add to our deposit on L1", {}, words.Amount),
+    Endpoint(
+        "POST", f"{_CHANNEL}/checkpoint", "checkpoint", "Settle the newest heads that both signed", words.Checkpointed
+    ),
+    Endpoint(
+        "POST", f"{_CHANNEL}/close", "close",
+        "Close together with the peer; or alone; or lost, without a commitment of ours",
+        words.Closed, words.CloseChannel,
+    ),
+    Endpoint("POST", f"{_CHANNEL}/challenge", "challenge", "Show L1 the peer's newest commitment that we hold", {}),
+    Endpoint("POST", f"{_CHANNEL}/settle", "settle", "Pay a channel out whose window is over", words.Settled),
+    Endpoint(
+        "POST", f"{_CHANNEL}/entries", "append", "Write entries", words.Written,
+        query=(Query("wait", "`receipt` (default): until the peer acknowledged; `durable`: until on our disk"),),
+        body=f"a canonical msgpack array of at most {DRAFTS_MAX:,} drafts and {DRAFTS_BYTES_MAX:,} bytes",
+        body_type="application/msgpack",
+    ),
+    Endpoint(
+        "GET", f"{_CHANNEL}/entries", "entries", "Entries of a log, by name", list[words.Entry],
+        query=(Query("side", "`own` (default) or `peer`"), *_PAGE),
+    ),
+    Endpoint(
+        "POST", "/v1/consents", "grant_consent", "Put a patient's consent in force", words.Index, words.ConsentWanted
+    ),
+    Endpoint("GET", "/v1/consents", "consents", "Consents of all channels", list[words.ConsentView]),
+    Endpoint(
+        "POST", "/v1/consents/{channel}/{index:int}/withdraw", "withdraw_consent", "A consent ends, from now on", {}
+    ),
+    Endpoint("POST", "/v1/requests", "request", "Ask a custodian for records", words.Index, words.RecordWanted),
+    Endpoint("GET", "/v1/requests", "requests", "Requests of both sides", list[words.RequestView]),
+    Endpoint(
+        "POST", "/v1/records", "add_record",
+        "Take a record in. `X-Interward-Name` names it; the same content twice is one record", words.RecordAdded,
+        body=f"the content as it is, at most {RECORD_BYTES_MAX:,} bytes", body_type=_BYTES,
+    ),
+    Endpoint(
+        "GET", "/v1/records", "records", "Records in the store", list[words.RecordView],
+        query=(
+            Query("patient", "the hospital's own patient id"), Query("class", "a record class, as `IMAGING`"),
+            Query("label", "a confidentiality, as `R`"), Query("origin", "`own`, or a hospital's id"),
+        ),
+    ),
+    Endpoint("GET", "/v1/records/{record}", "record", "What is known of a record", words.RecordView),
+    Endpoint(
+        "GET", "/v1/records/{record}/content", "content",
+        "The record itself. For a received one an `access` entry is durable before it is shown",
+        query=(
+            Query("practitioner", "who opens it"), Query("role", "as `PHYSICIAN`"), Query("purpose", "as `TREAT`"),
+        ),
+        answer_type=_BYTES,
+    ),
+    Endpoint("POST", "/v1/records/{record}/share", "share", "Grant a record to the peer", words.Granted, words.Share),
+    Endpoint(
+        "GET", "/v1/grants", "grants", "Grants of both sides", list[words.GrantView],
+        query=(Query("channel", "only of this channel"),),
+    ),
+    Endpoint(
+        "POST", "/v1/grants/{channel}/{index:int}/fetch", "fetch",
+        "Pull a granted record, acknowledge it, await its release, verify and store it", words.Fetched,
+    ),
+    Endpoint("POST", "/v1/grants/{channel}/{index:int}/revoke", "revoke", "End a grant of ours", {}),
+    Endpoint(
+        "POST", "/v1/audit/prove", "prove", "A proof of one entry that stands alone: a proof file", {}, words.Prove
+    ),
+    Endpoint(
+        "GET", "/v1/audit/log", "audit_log", "Entries about a patient or a practitioner, in the order of their times",
+        list[words.Entry],
+        query=(
+            Query("channel", "only this channel"), Query("patient", "the hospital's own patient id"),
+            Query("practitioner", "who acted"), Query("side", "`own`, `peer` or `both` (default)"), *_PAGE,
+        ),
+    ),
+    Endpoint(
+        "POST", "/v1/audit/verify", "verify_logs", "Read both logs again from entry 0: hashes, signatures, fold",
+        words.LogVerified, words.Verify,
+    ),
+)  # fmt: skip

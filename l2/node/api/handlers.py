@@ -1,0 +1,222 @@
+"""Who answers what a desk asks: each handler reads the request, has it done, and says what came of it.
+
+Nothing is decided here. The table of what may be asked is `endpoints`.
+"""
+
+from pathlib import Path
+from typing import Literal, cast
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from l1.ground.faults import Fault, LocalError, require
+from l1.ground.limits import SIZE_MAX
+from l1.serving import FIGURES_TYPE, body_of, json_answer, number
+from l2.desk import words
+from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
+from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index_in_path, record_in_path, text
+from l2.node.api.figures import figures
+from l2.node.api.streams import Streams
+from l2.node.exchange import Exchange
+from l2.node.exchange.book import PATIENT, PRACTITIONER
+from l2.node.hospital import Hospital
+from l2.node.log_views import Filter, entry_views
+from l2.node.operations import Operations
+from l2.node.views import channel_view, key_views, status_view, story_view
+from l2.protocol.channel import Channel
+from l2.records.keys import handle
+
+__all__ = ["ENTRIES_PER_ANSWER", "RECORD_BYTES_MAX", "Handlers"]
+
+ENTRIES_PER_ANSWER = 10_000
+RECORD_BYTES_MAX = 1024**3  # a request's body is held in memory; more than this is a study to be split
+NAME_CHARS_MAX = 256
+
+
+class Handlers:
+    """The handlers, over one hospital."""
+
+    def __init__(self, hospital: Hospital, exchange: Exchange, operations: Operations) -> None:
+        self.hospital = hospital
+        self.exchange = exchange
+        self.operations = operations
+        self.streams = Streams(hospital)
+
+    # -- the hospital
+
+    async def status(self, _: Request) -> Response:
+        return json_answer(status_view(self.hospital))
+
+    async def keys(self, _: Request) -> Response:
+        return json_answer(key_views(self.hospital))
+
+    async def backup(self, request: Request) -> Response:
+        to = (await asked(request, words.Backup)).to
+        if not Path(to).is_absolute() or "\0" in to:
+            raise LocalError(f"{to!r} is not an absolute path", "Name the folder by its whole path.")
+        return json_answer(words.BackupDone(to=to, bytes=await self.operations.backup(Path(to))))
+
+    async def events(self, _: Request) -> Response:
+        self.streams.check_room()
+        return StreamingResponse(self.streams.listen(), media_type="text/event-stream")
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(figures(self.hospital), media_type=FIGURES_TYPE)
+
+    # -- channels
+
+    async def open_channel(self, request: Request) -> Response:
+        made = await self.operations.open_channel(await asked(request, words.OpenChannel))
+        return json_answer(words.Opened(channel=made.hex()))
+
+    async def channels(self, _: Request) -> Response:
+        return json_answer([channel_view(self.hospital, keeper) for keeper in self.hospital.keepers.values()])
+
+    async def channel(self, request: Request) -> Response:
+        return json_answer(channel_view(self.hospital, self.hospital.keeper(channel_in_path(request))))
+
+    async def story(self, request: Request) -> Response:
+        keeper = self.hospital.keeper(channel_in_path(request))
+        return json_answer(story_view(self.hospital, keeper))
+
+    async def deposit(self, request: Request) -> Response:
+        channel = self._kept(request)
+        await self.operations.deposit(channel, (await asked(request, words.Amount)).amount)
+        return json_answer({})
+
+    async def checkpoint(self, request: Request) -> Response:
+        return json_answer(await self.operations.checkpoint(self._kept(request)))
+
+    async def close(self, request: Request) -> Response:
+        channel = self._kept(request)
+        wanted = await asked(request, words.CloseChannel)
+        return json_answer(await self.operations.close_channel(channel, alone=wanted.alone, lost=wanted.lost))
+
+    async def challenge(self, request: Request) -> Response:
+        await self.operations.challenge(self._kept(request))
+        return json_answer({})
+
+    async def settle(self, request: Request) -> Response:
+        return json_answer(await self.operations.settle(self._kept(request)))
+
+    def _kept(self, request: Request) -> bytes:
+        """The channel in the path, known to be ours. Raises `Refused` (UNKNOWN_CHANNEL)."""
+        return self.hospital.keeper(channel_in_path(request)).channel.id
+
+    # -- entries
+
+    async def append(self, request: Request) -> Response:
+        """The hot path: bytes to drafts in one decode, one append for all of them, one answer."""
+        channel = self._kept(request)
+        wait = cast(Literal["receipt", "durable"], choice(request, "wait", ("receipt", "durable")))
+        drafts = decode_drafts(await body_of(request, DRAFTS_BYTES_MAX))
+        require(len(drafts) <= DRAFTS_MAX, Fault.TOO_LARGE, f"{len(drafts)} drafts; at most {DRAFTS_MAX} go at once")
+        return json_answer(await self.exchange.append_drafts(channel, drafts, wait))
+
+    async def entries(self, request: Request) -> Response:
+        channel = self.hospital.keeper(channel_in_path(request)).channel
+        side = channel.side if choice(request, "side", ("own", "peer")) == "own" else 1 - channel.side
+        start, count = number(request, "from", 0, SIZE_MAX), number(request, "count", 100, ENTRIES_PER_ANSWER)
+        return json_answer(await entry_views(channel, side, start, count, who=self.exchange.who))
+
+    # -- consents and requests
+
+    async def grant_consent(self, request: Request) -> Response:
+        return json_answer(
+            words.Index(index=await self.exchange.grant_consent(await asked(request, words.ConsentWanted)))
+        )
+
+    async def consents(self, _: Request) -> Response:
+        return json_answer(self.exchange.consents())
+
+    async def withdraw_consent(self, request: Request) -> Response:
+        await self.exchange.withdraw_consent(self._kept(request), index_in_path(request))
+        return json_answer({})
+
+    async def request(self, request: Request) -> Response:
+        return json_answer(words.Index(index=await self.exchange.request(await asked(request, words.RecordWanted))))
+
+    async def requests(self, _: Request) -> Response:
+        return json_answer(self.exchange.requests())
+
+    # -- records
+
+    async def add_record(self, request: Request) -> Response:
+        name = request.headers.get("x-interward-name", "")
+        require(len(name) <= NAME_CHARS_MAX, Fault.TOO_LARGE, f"a name has at most {NAME_CHARS_MAX} letters")
+        return json_answer(await self.exchange.add_record(await body_of(request, RECORD_BYTES_MAX), name))
+
+    async def records(self, request: Request) -> Response:
+        found = self.exchange.records(
+            patient=text(request, "patient"),
+            class_=text(request, "class"),
+            label=text(request, "label"),
+            origin=text(request, "origin"),
+        )
+        return json_answer(found)
+
+    async def record(self, request: Request) -> Response:
+        return json_answer(self.exchange.record(record_in_path(request)))
+
+    async def content(self, request: Request) -> Response:
+        who, role, purpose = (text(request, name) or "" for name in ("practitioner", "role", "purpose"))
+        content = await self.exchange.content(record_in_path(request), who, role, purpose)
+        return Response(content, media_type="application/octet-stream")
+
+    async def share(self, request: Request) -> Response:
+        record = record_in_path(request)
+        return json_answer(words.Granted(grant=await self.exchange.share(record, await asked(request, words.Share))))
+
+    # -- grants
+
+    async def grants(self, request: Request) -> Response:
+        named = text(request, "channel")
+        return json_answer(self.exchange.grants(None if named is None else channel_of(named)))
+
+    async def fetch(self, request: Request) -> Response:
+        return json_answer(await self.exchange.fetch(self._kept(request), index_in_path(request)))
+
+    async def revoke(self, request: Request) -> Response:
+        await self.exchange.revoke(self._kept(request), index_in_path(request))
+        return json_answer({})
+
+    # -- audit
+
+    async def prove(self, request: Request) -> Response:
+        wanted = await asked(request, words.Prove)
+        channel = self.hospital.keeper(channel_of(wanted.channel)).channel
+        side = channel.side if wanted.side == "own" else 1 - channel.side
+        size = channel.heads[side].size
+        if not 0 <= wanted.index < size:
+            raise LocalError(f"the log has {size} entries, none numbered {wanted.index}", "Take one from the log.")
+        return json_answer(await self.operations.prove(channel.id, side, wanted.index))
+
+    async def verify_logs(self, request: Request) -> Response:
+        wanted = await asked(request, words.Verify)
+        channel = self.hospital.keeper(channel_of(wanted.channel)).channel
+        return json_answer(await self.operations.verify_logs(channel.id))
+
+    async def audit_log(self, request: Request) -> Response:
+        """Entries of one channel or of all, of both sides or one, in the order of their times."""
+        named, side = text(request, "channel"), choice(request, "side", ("both", "own", "peer"))
+        start, count = number(request, "from", 0, SIZE_MAX), number(request, "count", 100, ENTRIES_PER_ANSWER)
+        keepers = self.hospital.keepers.values() if named is None else [self.hospital.keeper(channel_of(named))]
+        shown: list[words.Entry] = []
+        for channel in [keeper.channel for keeper in keepers]:
+            wanted = _filter(request, channel)
+            for at in (channel.side, 1 - channel.side):
+                if side in ("both", "own" if at == channel.side else "peer"):
+                    found = await entry_views(channel, at, start, count, who=self.exchange.who, wanted=wanted)
+                    shown += [{"channel": channel.id.hex(), **entry} for entry in found]
+        shown.sort(key=lambda entry: (entry["time_ms"], entry["channel"], entry["side"], entry["index"]))
+        return json_answer(shown[:count])
+
+
+def _filter(request: Request, channel: Channel) -> Filter:
+    """People in the desk's words become handles, which are different in every channel."""
+    patient, practitioner = text(request, "patient"), text(request, "practitioner")
+    secret = channel.me.secret
+    return Filter(
+        patient=None if patient is None else handle(secret, PATIENT, patient),
+        practitioner=None if practitioner is None else handle(secret, PRACTITIONER, practitioner),
+    )

@@ -1,0 +1,92 @@
+"""The desk's server: the ASGI application over a hospital, the token at its door, and its place in the process."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import lmdb
+import trio
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from l1.ground.faults import Fault, LocalError, Refused
+from l1.serving import bind, json_answer, serve
+from l2.node.api.endpoints import ENDPOINTS, Endpoint
+from l2.node.api.handlers import Handlers
+from l2.node.api.openapi import document
+from l2.node.api.refusals import HANDLERS, on_failed_disk, refusal
+from l2.node.exchange import Exchange
+from l2.node.hospital import Hospital
+from l2.node.operations import Operations
+
+__all__ = ["check_token", "make_app", "serve_desk"]
+
+DOCUMENT = "/openapi.json"  # the only page that needs no token: it is the same for every hospital
+TOKEN_CHARS_MIN = 16
+
+
+class _Door:
+    """Lets in who shows the token. Compared in constant time, before anything of the request is read."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] != DOCUMENT and not self._knows(scope):
+            said = refusal(Refused(Fault.NOT_AUTHORISED, "the desk's token is missing or wrong"), 401)
+            said.headers["www-authenticate"] = "Bearer"
+            await said(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _knows(self, scope: Scope) -> bool:
+        shown = [value for name, value in scope["headers"] if name == b"authorization"]
+        return len(shown) == 1 and hmac.compare_digest(shown[0], self._expected)
+
+
+def check_token(token: str) -> None:
+    """Raises `LocalError` for a token that could be guessed."""
+    if len(token) < TOKEN_CHARS_MIN:
+        raise LocalError("the desk's token is too short", f"Put {TOKEN_CHARS_MIN} letters or more into desk.token.")
+
+
+def make_app(hospital: Hospital, exchange: Exchange, operations: Operations, *, token: str) -> Starlette:
+    """The application. Raises `LocalError` for a token that could be guessed."""
+    check_token(token)
+    handlers = Handlers(hospital, exchange, operations)
+    said = document(ENDPOINTS)
+
+    async def openapi(_: Request) -> Response:
+        return json_answer(said)
+
+    def route(endpoint: Endpoint) -> Route:
+        handler: Callable[[Request], Awaitable[Response]] = getattr(handlers, endpoint.handler)
+        return Route(endpoint.path, handler, methods=[endpoint.method])
+
+    return Starlette(
+        routes=[Route(DOCUMENT, openapi), *map(route, ENDPOINTS)],
+        middleware=[Middleware(_Door, token=token)],
+        exception_handlers={**HANDLERS, lmdb.Error: on_failed_disk(hospital.end)},
+    )
+
+
+async def serve_desk(
+    hospital: Hospital,
+    exchange: Exchange,
+    operations: Operations,
+    *,
+    host: str,
+    port: int,
+    token: str,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled. Starts with the bound URL. Raises `LocalError` when the port is taken."""
+    app = make_app(hospital, exchange, operations, token=token)
+    listener, url = bind(host, port)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve, app, listener, trio.sleep_forever)
+        task_status.started(url)

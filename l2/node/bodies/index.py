@@ -1,0 +1,146 @@
+"""The one LMDB environment of records: small rows about bodies whose bytes lie in files beside it.
+
+Rows are sealed under an index key, which lies here under the key-encryption key: so the latter can change without
+touching a row. Every write is synced when it returns. Knows tables and keys, not what rows mean.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Self
+
+import lmdb
+
+from l1.ground.faults import LocalError, Refused
+from l1.serving import check_whole
+from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
+
+__all__ = ["Entropy", "Index", "Table"]
+
+SCHEMA_VERSION = 1
+_MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
+_TABLES = ("records", "subjects", "origins", "outgoing", "incoming", "people", "shared", "papers")
+_KEY_LABEL = b"interward index key"
+
+Entropy = Callable[[int], bytes]
+"""So many fresh random bytes."""
+
+
+class Index:
+    """The environment. Open it once per process."""
+
+    def __init__(self, path: Path, kek: bytes, entropy: Entropy) -> None:
+        """Raises `LocalError` for a newer schema, a wrong key or a file that is none of ours."""
+        assert len(kek) == KEY_BYTES
+        self._entropy = entropy
+        try:
+            self._env = lmdb.open(str(path), subdir=False, map_size=_MAP_BYTES, max_dbs=len(_TABLES) + 1, mode=0o600)
+        except lmdb.Error as error:
+            raise LocalError(f"{path} cannot be opened ({error})", "Is it a record index of this hospital?") from None
+        check_whole(self._env, path, "Restore the folder `bodies` from a backup.")
+        try:
+            self._key = self._open_meta(path, kek)
+            self._tables = {name: self._env.open_db(name.encode()) for name in _TABLES}
+        except BaseException:
+            self._env.close()
+            raise
+
+    def _open_meta(self, path: Path, kek: bytes) -> bytes:
+        meta = self._env.open_db(b"meta")
+        with self._env.begin(meta, write=True) as txn:
+            version = txn.get(b"schema")
+            if version is None:
+                key = self._entropy(KEY_BYTES)
+                txn.put(b"schema", SCHEMA_VERSION.to_bytes(2, "big"))
+                txn.put(b"key", box(kek, key, _KEY_LABEL, self._entropy(NONCE_BYTES)))
+                return key
+            found = int.from_bytes(version, "big")
+            if found > SCHEMA_VERSION:
+                raise LocalError(
+                    f"{path} has schema {found}, this program knows {SCHEMA_VERSION}", "Use a newer version of it."
+                )
+            try:
+                return unbox(kek, bytes(txn.get(b"key", b"")), _KEY_LABEL)
+            except Refused:
+                raise LocalError(
+                    f"{path} belongs to another hospital's key", "Restore the matching key file."
+                ) from None
+
+    def table(self, name: str) -> "Table":
+        return Table(self._env, self._tables[name], name.encode(), self._key, self._entropy)
+
+    def write(self, changes: Iterable[tuple["Table", bytes, bytes | None]]) -> None:
+        """Put rows, or delete those that are None: all or nothing, with one sync."""
+        sealed = [(table, key, None if row is None else table.seal(key, row)) for table, key, row in changes]
+        with self._env.begin(write=True) as txn:
+            for table, key, row in sealed:
+                if row is None:
+                    txn.delete(key, db=table.handle)
+                else:
+                    txn.put(key, row, db=table.handle)
+
+    def keyed_hash(self, *parts: bytes) -> bytes:
+        """16 bytes that name something without telling what: only this hospital can compute them."""
+        hasher = blake2b(key=self._key, digest_size=16)
+        for part in parts:
+            hasher.update(len(part).to_bytes(8, "big"))
+            hasher.update(part)
+        return hasher.digest()
+
+    def copy(self, path: Path) -> None:
+        """A consistent copy of the environment, made while it is in use."""
+        with open(path, "xb") as file:
+            self._env.copyfd(file.fileno(), compact=True)
+
+    def close(self) -> None:
+        self._env.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Table:
+    """[REST-5] Sealed rows by key. A row opens only in its own table, under its own key."""
+
+    def __init__(self, env: Any, table: Any, name: bytes, key: bytes, entropy: Entropy) -> None:
+        self.handle = table
+        self._env, self._name, self._key, self._entropy = env, name, key, entropy
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._env.begin(self.handle) as txn:
+            sealed = txn.get(key)
+        return None if sealed is None else self._unseal(key, sealed)
+
+    def put(self, key: bytes, row: bytes) -> None:
+        with self._env.begin(self.handle, write=True) as txn:
+            txn.put(key, self.seal(key, row))
+
+    def seal(self, key: bytes, row: bytes) -> bytes:
+        return box(self._key, row, self._label(key), self._entropy(NONCE_BYTES))
+
+    def delete(self, key: bytes) -> None:
+        with self._env.begin(self.handle, write=True) as txn:
+            txn.delete(key)
+
+    def scan(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows whose key starts so, in the order of their keys, as of when the scan began."""
+        with self._env.begin(self.handle) as txn, txn.cursor() as cursor:
+            if not (cursor.set_range(prefix) if prefix else cursor.first()):
+                return
+            for key, sealed in cursor:
+                if not key.startswith(prefix):
+                    return
+                yield bytes(key), self._unseal(bytes(key), bytes(sealed))
+
+    def count(self) -> int:
+        with self._env.begin(self.handle) as txn:
+            return int(txn.stat(self.handle)["entries"])
+
+    def _label(self, key: bytes) -> bytes:
+        return self._name + b"\x00" + key
+
+    def _unseal(self, key: bytes, sealed: bytes) -> bytes:
+        return unbox(self._key, sealed, self._label(key))

@@ -1,0 +1,167 @@
+"""Is a hospital's folder in order, and the world around it? Each check says what it found, and what to do if not.
+
+It opens what can be opened beside a running hospital and changes nothing.
+"""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import lmdb
+import trio
+
+from l1.ground.faults import Fault, LocalError, Refused
+from l1.ground.limits import CLOCK_SKEW_MS_MAX
+from l1.reader.client import Reader
+from l1.rules import state as l1_state
+from l1.rules.blocks import Header
+from l1.rules.transactions import CHANNEL, ROOT, SEALING, TLS, account_of
+from l2.node.clock import now_ms
+from l2.node.folder import CHANNELS, Folder
+from l2.node.keys import KeyStore
+from l2.node.lines import split_address
+from l2.node.store import DAMAGED, SCHEMA
+
+__all__ = ["examine"]
+
+ROOM_BYTES_MIN = 1 << 30  # an hour of full speed; below that somebody should look
+ANSWER_S = 5.0
+EXPIRES_SOON_MS = 14 * 86_400_000
+
+Check = dict[str, Any]
+
+
+async def examine(folder: Folder, password: str) -> list[Check]:
+    """All checks, in the order in which they matter. One that stands on another that failed is left out."""
+    done = _Examination(folder, password)
+    await done.run()
+    return done.checks
+
+
+class _Examination:
+    def __init__(self, folder: Folder, password: str) -> None:
+        self._folder, self._password = folder, password
+        self.checks: list[Check] = []
+
+    def _note(self, name: str, ok: bool, found: str, remedy: str = "") -> None:
+        self.checks.append({"name": name, "ok": ok, "found": found, "remedy": "" if ok else remedy})
+
+    def _try(self, name: str, read: Callable[[], Any], found: str) -> Any:
+        """What `read` gives, or None when it cannot."""
+        try:
+            value = read()
+        except (LocalError, Refused, lmdb.Error, OSError) as error:
+            cause, remedy = (error.cause, error.remedy) if isinstance(error, LocalError) else (str(error), DAMAGED)
+            self._note(name, False, cause, remedy)
+            return None
+        self._note(name, True, found)
+        return value
+
+    async def run(self) -> None:
+        folder = self._folder
+        config = self._try("config", folder.config, "hospital.toml reads well")
+        keys = self._try("keys", lambda: folder.keys(self._password), "hospital.key opens")
+        genesis = self._try("genesis", folder.genesis, "genesis.json reads well")
+        certificate = None
+        if keys is not None:
+            certificate = self._try("certificate", lambda: folder.certificate(keys), "it is of our own key")
+        self._try("channels", self._read_channels, f"channels.mdb opens, schema {SCHEMA}")
+        self._room()
+        if config is None or keys is None or genesis is None or certificate is None:
+            return
+        async with Reader(genesis, config.chain_url, now_ms=now_ms) as reader:
+            tip = await self._chain(reader)
+            if tip is None:
+                return
+            self._clock(tip)
+            await self._registry(reader, keys, certificate.fingerprint, tip)
+            await self._peers(reader, account_of(keys.root().public_key))
+
+    def _read_channels(self) -> None:
+        """Beside a running hospital too: read only, every row once."""
+        path = self._folder.path / CHANNELS
+        if not path.exists():
+            raise LocalError("there is no channels.mdb", "interward hospital restore --from-peers")
+        with lmdb.open(str(path), subdir=False, readonly=True, max_dbs=2, map_size=1 << 40) as store:
+            expected = (store.info()["last_pgno"] + 1) * store.stat()["psize"]
+            if path.stat().st_size + (1 << 20) < expected:
+                raise LocalError(f"channels.mdb was cut: {path.stat().st_size:,} of {expected:,} bytes", DAMAGED)
+            with store.begin() as reading:
+                meta, rows = (
+                    store.open_db(b"meta", reading, create=False),
+                    store.open_db(b"rows", reading, create=False),
+                )
+                schema = int.from_bytes(reading.get(b"schema", db=meta) or b"", "big")
+                if schema > SCHEMA:
+                    raise LocalError(f"channels.mdb has schema {schema}", "Use the newer program that wrote it.")
+                for _ in reading.cursor(rows).iternext(keys=True, values=False):
+                    pass
+
+    def _room(self) -> None:
+        free = shutil.disk_usage(self._folder.path).free
+        ok = free >= ROOM_BYTES_MIN
+        self._note("disk", ok, f"{free:,} bytes are free", "Make room: a full disk stops the hospital.")
+
+    async def _chain(self, reader: Reader) -> Header | None:
+        try:
+            tip = await reader.sync()
+        except Refused as refused:
+            forked = refused.fault is Fault.FORK
+            remedy = "Stop, and ask the chain's operators: it has forked." if forked else "Look at both clocks."
+            self._note("chain", False, str(refused), remedy)
+        except LocalError as error:
+            self._note("chain", False, error.cause, error.remedy)
+        else:
+            self._note("chain", True, f"every header up to {tip.height:,} verifies, no fork")
+            return tip
+        return None
+
+    def _clock(self, tip: Header) -> None:
+        off_ms = now_ms() - tip.time_ms
+        ok = abs(off_ms) <= CLOCK_SKEW_MS_MAX
+        remedy = "Set this machine's clock (NTP). If it is right, the chain makes no blocks: ask its operators."
+        self._note("clock", ok, f"the chain's newest block is {off_ms / 1000:.1f} s behind our clock", remedy)
+
+    async def _registry(self, reader: Reader, keys: KeyStore, fingerprint: bytes, tip: Header) -> None:
+        me = await reader.hospital(account_of(keys.root().public_key))
+        if me is None:
+            remedy = "Have a registrar run: interward chain hospital admit admission.json"
+            self._note("registry", False, "the chain does not know this hospital", remedy)
+            return
+        ours = {
+            "root": (ROOT, keys.root().public_key),
+            "channel": (CHANNEL, keys.channel().public_key),
+            "certificate": (TLS, fingerprint),
+            "sealing": (SEALING, keys.sealing_public()),
+        }
+        wrong = [name for name, (kind, key) in ours.items() if not _counts(me, kind, key, tip.clock_ms)]
+        soon = [
+            name for name, (kind, key) in ours.items() if not _counts(me, kind, key, tip.clock_ms + EXPIRES_SOON_MS)
+        ]
+        found = "all four keys count on L1" + (f"; soon to expire: {', '.join(soon)}" if soon and not wrong else "")
+        found = f"these count no longer, or are not registered: {', '.join(wrong)}" if wrong else found
+        self._note("registry", not wrong, found, "Register new keys with the root key.")
+
+    async def _peers(self, reader: Reader, me: bytes) -> None:
+        rows = [row for row in await reader.channels_of(me) if row.phase == l1_state.Phase.OPEN]
+        for peer in dict.fromkeys(one for row in rows for one in row.opening.hospitals if one != me):
+            registered = await reader.hospital(peer)
+            assert registered is not None
+            try:
+                with trio.fail_after(ANSWER_S):
+                    await (await trio.open_tcp_stream(*split_address(registered.endpoint))).aclose()
+            except (OSError, trio.TooSlowError, LocalError) as error:
+                found = f"{registered.endpoint} does not answer ({str(error) or 'too slow'})"
+                self._note(f"peer {registered.name}", False, found, "Ask its operators; nothing is lost meanwhile.")
+            else:
+                self._note(f"peer {registered.name}", True, f"{registered.endpoint} answers")
+
+
+def _counts(hospital: l1_state.Hospital, kind: int, key: bytes, at_ms: int) -> bool:
+    return any(
+        one.kind == kind
+        and one.key == key
+        and one.revoked_at_ms is None
+        and one.valid_from_ms <= at_ms < one.valid_until_ms
+        for one in hospital.keys
+    )

@@ -1,0 +1,364 @@
+"""The exchange of one hospital: everything its desk asks about consents, requests, records, grants and accesses.
+
+The front door: it finds the channel, turns the desk's words into terms, and hands on to the module that does the work.
+Each channel has one task for its chores (releases, answers, what a restart left); a bounded number of tasks fetch.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+import trio
+
+from l1.ground.codes import DenyReason, Label, PurposeOfUse, RecordClass, Role
+from l1.ground.faults import Fault, LocalError, Refused
+from l2.desk import words
+from l2.desk.drafts import DRAFTS_MAX, Draft
+from l2.link import Line, LineClosed
+from l2.node.bodies import Spooled, serve_pulls
+from l2.node.clock import now_ms
+from l2.node.exchange import views
+from l2.node.exchange.book import PATIENT, Book, Paper
+from l2.node.exchange.dealing import Dealing, why_void
+from l2.node.exchange.drafting import draft_entries, paper_of
+from l2.node.exchange.fetching import Fetching
+from l2.node.exchange.listening import Listener
+from l2.node.exchange.logs import stands
+from l2.node.exchange.pulling import Pulls
+from l2.node.exchange.reading import Reading
+from l2.node.exchange.sharing import THREADS, Sharing
+from l2.node.exchange.terms import code_of, mask_of
+from l2.node.exchange.worklist import Worklist
+from l2.node.hospital import Hospital
+from l2.node.keeper import Keeper, Outcome
+from l2.protocol.entries import Consent, ConsentTerms, Request, RequestTerms, Revoke, Withdraw
+from l2.protocol.fold import CONSENT, GRANT
+from l2.protocol.phases import Phase
+from l2.protocol.policy import self_test
+from l2.records import handle
+
+__all__ = ["Exchange"]
+
+FETCHERS = 8  # grants fetched at once without being asked for; a desk that asks is not made to wait for these
+RETRY_S_MIN, RETRY_S_MAX = 1.0, 60.0
+WRITTEN_S = 110.0  # a little less than a desk waits for its answer
+REFUSALS_SHOWN = 20
+
+log = structlog.get_logger()
+
+
+class Exchange:
+    """See the module. `run` is its task; the rest may be called from any other."""
+
+    def __init__(self, hospital: Hospital) -> None:
+        self._hospital = hospital
+        self._book = Book(hospital.bodies.index)
+        threads = trio.CapacityLimiter(THREADS)
+        self._pulls = Pulls(hospital.connect_records)
+        self._sharing = Sharing(hospital, self._book, threads)
+        self._fetching = Fetching(hospital, self._pulls, threads)
+        self._reading = Reading(hospital, threads)
+        self._listener = Listener(hospital, self._fetch_later)
+        self._dealings: dict[bytes, Dealing] = {}
+        self._fetches: Worklist[tuple[bytes, int]] = Worklist()
+        self._pauses: dict[tuple[bytes, int], float] = {}
+        self._nursery: trio.Nursery | None = None
+
+    # -- tasks ----------------------------------------------------------------------------------------------------
+
+    def attach(self, keeper: Keeper) -> None:
+        """Take on a channel, and whatever was under way in it when the process ended."""
+        dealing = Dealing(keeper, keeper.channel.context.chain, self._hospital.peer_of(keeper))
+        self._dealings[dealing.id] = dealing
+        keeper.arrived.append(lambda _, arrived: self._listener.heard(dealing, arrived))
+        self._sharing.take_up(dealing)
+        dealing.chores.add(("catch up", 0))
+        if self._nursery is not None:
+            self._nursery.start_soon(self._keep_chores, dealing)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Do what arrives and what was left, until cancelled. No grant's failure ends it."""
+        self_test()
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                nursery.start_soon(self._pulls.run)
+                for _ in range(FETCHERS):
+                    nursery.start_soon(self._keep_fetching)
+                for dealing in self._dealings.values():
+                    nursery.start_soon(self._keep_chores, dealing)
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
+
+    async def _keep_chores(self, dealing: Dealing) -> None:
+        while True:
+            what, index = await dealing.chores.take()
+            try:
+                await self._chore(dealing, what, index)
+            except (Refused, LocalError, LineClosed, OSError) as error:
+                log.warning("chore failed", what=what, channel=dealing.keeper.name, index=index, detail=str(error))
+                if what == "release" and self._nursery is not None and dealing.channel.phase is Phase.OPEN:
+                    self._nursery.start_soon(self._release_after_a_pause, dealing)
+
+    @staticmethod
+    async def _release_after_a_pause(dealing: Dealing) -> None:
+        await trio.sleep(RETRY_S_MIN)
+        dealing.chores.add(("release", 0))
+
+    async def _chore(self, dealing: Dealing, what: str, index: int) -> None:
+        match what:
+            case "release":
+                await self._sharing.release(dealing)
+            case "answer":
+                await self._sharing.answer(dealing, index)
+            case "tidy":
+                await self._sharing.tidy(dealing)
+            case "adopt":
+                await self._sharing.adopt(dealing)
+            case _:
+                await self._catch_up(dealing)
+        await self._learn(dealing)
+
+    async def _catch_up(self, dealing: Dealing) -> None:
+        """What a process that has just started owes this channel."""
+        await trio.to_thread.run_sync(self._learn_subjects, dealing)
+        for index in self._fetching.unfinished(dealing):
+            self._fetch_later(dealing, index)
+        if self._hospital.config.auto_fetch:
+            for index in await self._fetching.unreceived(dealing):
+                self._fetch_later(dealing, index)
+        for index in self._sharing.unanswered(dealing, emergencies_only=not self._hospital.config.auto_grant):
+            dealing.chores.add(("answer", index))
+
+    def _learn_subjects(self, dealing: Dealing) -> None:
+        """In a thread: whom our records are about, as the peer names them."""
+        secret = dealing.channel.me.secret
+        records = self._hospital.bodies.records.search(own=True)
+        subjects = {subject for record in records for subject in record.info.subjects}
+        self._book.learn(dealing.id, ((handle(secret, PATIENT, name), PATIENT, name) for name in subjects))
+
+    def _fetch_later(self, dealing: Dealing, index: int) -> None:
+        """Fetch without being asked, unless somebody is at it: the one who is will see whatever has come."""
+        if not self._fetching.is_under_way(dealing, index):
+            self._fetches.add((dealing.id, index))
+
+    async def _keep_fetching(self) -> None:
+        while True:
+            key = await self._fetches.take()
+            try:
+                # The release is not waited for: when it comes, the grant comes up again.
+                await self._fetching.fetch(self._dealings[key[0]], key[1], wait_s=0)
+                self._pauses.pop(key, None)
+            except Refused as refused:
+                log.warning("grant not fetched", channel=key[0][:4].hex(), grant=key[1], detail=str(refused))
+                self._hospital.announce("not fetched", key[0], f"grant {key[1]}: {refused}")
+            except (LocalError, LineClosed, OSError) as error:
+                log.info("not fetched yet", channel=key[0][:4].hex(), grant=key[1], detail=str(error))
+                if self._nursery is not None and self._dealings[key[0]].channel.phase is Phase.OPEN:
+                    self._nursery.start_soon(self._fetch_after_a_pause, key)
+
+    async def _fetch_after_a_pause(self, key: tuple[bytes, int]) -> None:
+        pause_s = self._pauses.get(key, RETRY_S_MIN)
+        self._pauses[key] = min(pause_s * 2, RETRY_S_MAX)
+        await trio.sleep(pause_s)
+        self._fetches.add(key)
+
+    # -- entries --------------------------------------------------------------------------------------------------
+
+    async def append_drafts(self, channel: bytes, drafts: Sequence[Draft], wait: str) -> words.Written:
+        """Write entries; returns once they are on our disk (`durable`) or acknowledged by the peer (`receipt`)."""
+        dealing = self._dealing(channel)
+        if not 0 < len(drafts) <= DRAFTS_MAX:
+            raise LocalError(f"{len(drafts)} drafts", f"Send 1 to {DRAFTS_MAX} at a time.")
+        drafted = draft_entries(dealing, drafts, now_ms(), bench=self._hospital.config.bench)
+        await self._file(drafted.papers)
+        await self._learn(dealing)
+        outcome = await dealing.keeper.append(drafted.entries, drafted.terms)
+        stage = outcome.durable if wait == "durable" else outcome.receipted
+        with trio.move_on_after(WRITTEN_S):
+            await outcome.durable.wait()
+            await stage.wait()
+        if outcome.error is not None:
+            raise outcome.error
+        if not stage.is_set():
+            cause = f"{outcome.written} of {outcome.total} entries are written, but the wait for the {wait} was in vain"
+            raise LocalError(cause, "Is the peer connected? See `interward channel show`. Do not send them again.")
+        return _written(outcome)
+
+    async def grant_consent(self, wanted: words.ConsentWanted) -> int:
+        """Write a patient's directive into the log, and keep the document behind it."""
+        dealing = self._dealing(bytes.fromhex(wanted.channel))
+        digest, paper = paper_of(b"" if wanted.document is None else msgspec.json.encode(wanted.document))
+        terms = ConsentTerms(
+            subject=dealing.patients[wanted.patient],
+            permit=wanted.decision == "permit",
+            purposes=mask_of(PurposeOfUse, wanted.purposes),
+            classes=mask_of(RecordClass, wanted.classes),
+            label=code_of(Label, wanted.label_ceiling),
+            from_ms=wanted.from_ms,
+            until_ms=wanted.until_ms,
+            document=digest,
+        )
+        await self._file([(digest, paper)])
+        await self._learn(dealing)
+        return await dealing.write_one(Consent(now_ms()), terms, "the consent")
+
+    def consents(self) -> list[words.ConsentView]:
+        return [view for dealing in self._dealings.values() for view in views.consent_views(dealing, self._book)]
+
+    async def withdraw_consent(self, channel: bytes, index: int) -> None:
+        dealing = self._dealing(channel)
+        if not stands(dealing.channel, dealing.own, index, CONSENT):
+            raise LocalError(f"there is no consent {index} in our log", "`interward consent list` shows them.")
+        await dealing.write_one(Withdraw(now_ms(), index), None, "the withdrawal")
+
+    async def request(self, wanted: words.RecordWanted) -> int:
+        """Ask the custodian for records."""
+        dealing = self._dealing(bytes.fromhex(wanted.channel))
+        if wanted.emergency and not wanted.justification:
+            raise LocalError("an emergency needs a justification", "Say why; it stays here, and is reviewed later.")
+        justification = b""
+        if wanted.emergency:
+            justification, paper = paper_of(wanted.justification.encode())
+            await self._file([(justification, paper)])
+        terms = RequestTerms(
+            subject=dealing.patients[wanted.patient],
+            purpose=code_of(PurposeOfUse, wanted.purpose),
+            practitioner=dealing.practitioners[wanted.practitioner],
+            role=code_of(Role, wanted.role),
+            classes=mask_of(RecordClass, wanted.classes),
+            data_from_ms=wanted.from_ms,
+            data_until_ms=wanted.to_ms,
+            justification=justification,
+        )
+        await self._learn(dealing)
+        return await dealing.write_one(Request(now_ms(), wanted.emergency), terms, "the request")
+
+    def requests(self) -> list[words.RequestView]:
+        return [view for dealing in self._dealings.values() for view in views.request_views(dealing, self._book)]
+
+    # -- records --------------------------------------------------------------------------------------------------
+
+    async def add_record(self, content: bytes, name: str) -> words.RecordAdded:
+        record, known = await self._reading.add(content, name)
+        if not known:
+            for dealing in list(self._dealings.values()):
+                for subject in record.info.subjects:
+                    dealing.patients[subject]  # makes the handle, so that it is written down
+                await self._learn(dealing)
+        return views.added_view(record, known=known)
+
+    def records(
+        self, patient: str | None = None, class_: str | None = None, label: str | None = None, origin: str | None = None
+    ) -> list[words.RecordView]:
+        """`origin`: `own`, `received`, or a hospital's id in hex."""
+        return self._reading.search(patient, class_, label, origin)
+
+    def record(self, record_id: bytes) -> words.RecordView:
+        return views.record_view(self._reading.find(record_id))
+
+    async def content(self, record_id: bytes, practitioner: str, role: str, purpose: str) -> bytes:
+        """A record's plain bytes. For a received one the access entry is durable before they are shown."""
+        record = self._reading.find(record_id)
+        if record.origin is not None:
+            dealing = self._dealing(record.origin.channel)
+            await self._reading.access(dealing, record.origin, practitioner, role, purpose)
+            await self._learn(dealing)
+        return await self._reading.open(record)
+
+    async def share(self, record_id: bytes, wanted: words.Share) -> int:
+        """Grant a record under what policy permits. Raises `Refused` (NOT_GRANTED) with policy's reason."""
+        record = self._reading.find(record_id)
+        if record.origin is not None:
+            cause = "a received record is not this hospital's to grant"
+            raise LocalError(cause, "Its recipient asks the hospital that holds the original.")
+        dealing = self._dealing(bytes.fromhex(wanted.channel))
+        asked = None if wanted.request_index is None else self._sharing.ask(dealing, wanted.request_index)
+        verdict = self._sharing.decide(
+            dealing,
+            record,
+            mask_of(PurposeOfUse, wanted.purposes),
+            until_ms=wanted.until_ms,
+            consent=wanted.consent_index,
+            asked=asked,
+        )
+        await self._learn(dealing)
+        if isinstance(verdict, DenyReason):
+            raise Refused(Fault.NOT_GRANTED, f"policy denies: {verdict.name.lower().replace('_', ' ')}")
+        return (await self._sharing.grant(dealing, [(record, verdict)], wanted.fee))[0]
+
+    def grants(self, channel: bytes | None) -> list[words.GrantView]:
+        dealings = list(self._dealings.values()) if channel is None else [self._dealing(channel)]
+        bodies = self._hospital.bodies
+        return [view for dealing in dealings for view in views.grant_views(dealing, self._book, bodies)]
+
+    async def fetch(self, channel: bytes, index: int) -> words.Fetched:
+        """Bring a granted record home: pull, confirm, wait for the secret, verify, store."""
+        fetched = await self._fetching.fetch(self._dealing(channel), index)
+        if fetched is None:
+            cause = "the ciphertext is here, but the custodian has not released its key yet"
+            raise LocalError(cause, "The record is opened and stored by itself when the release comes.")
+        return fetched
+
+    async def revoke(self, channel: bytes, index: int) -> None:
+        dealing = self._dealing(channel)
+        if not stands(dealing.channel, dealing.own, index, GRANT):
+            raise LocalError(f"there is no grant {index} in our log", "`interward record list` shows them.")
+        await dealing.write_one(Revoke(now_ms(), index), None, "the revocation")
+
+    async def serve_pulls_for(self, peer: bytes, line: Line) -> None:
+        """Answer pulls on a line until it ends, which raises `LineClosed`."""
+
+        async def find(channel: bytes, index: int) -> Spooled:
+            dealing = self._dealings.get(channel)
+            if dealing is None or dealing.peer != peer:
+                raise Refused(Fault.NOT_GRANTED, "there is no such channel with you")
+            return await self._sharing.find_body(dealing, index)
+
+        await serve_pulls(line, find)
+
+    # -- helpers --------------------------------------------------------------------------------------------------
+
+    def who(self, channel: bytes, handle: bytes) -> str | None:
+        """The person behind a handle, in our own words, if this hospital has met them."""
+        return self._book.who(channel, handle)
+
+    def _dealing(self, channel: bytes) -> Dealing:
+        """Raises `Refused` (UNKNOWN_CHANNEL)."""
+        found = self._dealings.get(channel)
+        if found is None:
+            raise Refused(Fault.UNKNOWN_CHANNEL, f"this hospital keeps no channel {channel[:4].hex()}…")
+        return found
+
+    async def _learn(self, dealing: Dealing) -> None:
+        """Write down who stands behind handles that are new."""
+        fresh = dealing.take_fresh()
+        if fresh:
+            await trio.to_thread.run_sync(self._book.learn, dealing.id, fresh)
+
+    async def _file(self, papers: Sequence[tuple[bytes, Paper]]) -> None:
+        for digest, paper in papers:
+            await trio.to_thread.run_sync(self._book.file_paper, digest, paper)
+
+
+def _written(outcome: Outcome) -> words.Written:
+    refused = [words.RefusedDraft(position=at, reason=why_void(reason)) for at, reason in outcome.refused]
+    runs = tuple(sorted(outcome.runs))
+    return words.Written(
+        first=runs[0][0] if runs else -1,
+        last=outcome.last,
+        written=outcome.written,
+        runs=runs,
+        refused=tuple(refused[:REFUSALS_SHOWN]),
+        refused_count=len(refused),
+        latency_ms=_latency(sorted(outcome.latencies_ms)),
+    )
+
+
+def _latency(sorted_ms: list[float]) -> words.Latency | None:
+    if not sorted_ms:
+        return None
+    most = len(sorted_ms) - 1
+    return words.Latency(p50=sorted_ms[most // 2], p99=sorted_ms[round(most * 0.99)], max=sorted_ms[most])

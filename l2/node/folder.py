@@ -1,0 +1,192 @@
+"""A hospital's folder: its sealed seed, certificate, config, the lock, the stores. It makes and opens them.
+
+Layout: `hospital.toml` (what the operator may change), `hospital.key` (the seed, sealed under the password),
+`certificate.pem`, `genesis.json`, `admission.json` (for the registrar), `desk.token`, `desk.url` (while it runs),
+`channels.mdb`, `bodies/`, `exchange/`, `lock`.
+"""
+
+import secrets
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import tomli_w
+
+from l1.ground.codec import encode
+from l1.ground.faults import Fault, LocalError, Refused
+from l1.ground.limits import BATCH_ENTRIES_MAX
+from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, open_sealed, seal
+from l1.ground.signing import Context, Purpose, sign
+from l1.reader.genesis_file import dump_genesis, load_genesis
+from l1.rules.genesis import Genesis, chain_id
+from l1.rules.transactions import account_of
+from l1.serving import hold_lock, write_new
+from l2.desk import TOKEN_FILE, URL_FILE
+from l2.link import Certificate, certificate_from_pem, make_certificate
+from l2.node.bodies import Bodies
+from l2.node.clock import now_ms
+from l2.node.keys import KeyStore
+from l2.node.store import ChannelStore
+from l2.protocol.limits import BATCH_ENTRIES_AIM
+
+__all__ = ["Config", "Folder", "make_folder"]
+
+KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION = (
+    "hospital.key",
+    "certificate.pem",
+    "hospital.toml",
+    "genesis.json",
+    "admission.json",
+)
+CHANNELS = "channels.mdb"
+BODIES = "bodies"
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the operator may change. Addresses are host:port; port 0 takes any free one.
+
+    `listen` is where the secure line listens, `endpoint` what L1 tells others (the same unless there is a NAT).
+    `accept_*` bound the terms of channels that peers propose. `auto_fetch`: fetch what is granted to us as it comes.
+    `auto_grant`: answer requests that a consent permits. `checkpoint_s`: settle new heads on L1 so often, 0 never.
+    `batch_entries`: at most so many entries share one signature.
+    `bench`: take drafts of grants without a body; never on a hospital with real patients.
+    """
+
+    name: str
+    chain_url: str
+    listen: str = "127.0.0.1:9800"
+    endpoint: str = "127.0.0.1:9800"
+    desk: str = "127.0.0.1:9880"
+    accept_deposit_max: int = 1_000_000
+    accept_bond_max: int = 1_000_000
+    accept_window_ms_min: int = 1_000
+    auto_fetch: bool = False
+    auto_grant: bool = False
+    checkpoint_s: float = 0.0
+    batch_entries: Annotated[int, msgspec.Meta(ge=1, le=BATCH_ENTRIES_MAX)] = BATCH_ENTRIES_AIM
+    bench: bool = False
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An existing folder, whoever runs on it."""
+
+    path: Path
+
+    def _read(self, name: str) -> bytes:
+        path = self.path / name
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            cause = f"{path} cannot be read ({error.strerror})"
+            raise LocalError(cause, "Make a hospital with `interward hospital init`, or name its folder.") from None
+
+    def config(self) -> Config:
+        try:
+            return msgspec.convert(tomllib.loads(self._read(CONFIG).decode()), Config)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise LocalError(f"{self.path / CONFIG}: {error}", "Correct the line it names.") from None
+
+    def genesis(self) -> Genesis:
+        try:
+            return load_genesis(self._read(GENESIS))
+        except Refused as refused:
+            raise LocalError(
+                f"{self.path / GENESIS}: {refused}", "Get the genesis file from the chain again."
+            ) from None
+
+    def keys(self, password: str) -> KeyStore:
+        """Raises `LocalError` for a wrong password or a damaged file."""
+        try:
+            return KeyStore(open_sealed(self._read(KEY), password))
+        except Refused as refused:
+            wrong = refused.fault is Fault.BAD_CIPHERTEXT
+            remedy = "Set INTERWARD_PASSWORD to its password." if wrong else "Restore it from a backup."
+            raise LocalError(f"{self.path / KEY} does not open: {refused.detail}", remedy) from None
+
+    def certificate(self, keys: KeyStore) -> Certificate:
+        try:
+            return certificate_from_pem(self._read(CERTIFICATE), keys.tls_seed())
+        except Refused as refused:
+            raise LocalError(f"{self.path / CERTIFICATE}: {refused.detail}", "Restore it from a backup.") from None
+
+    def token(self) -> str:
+        return self._read(TOKEN_FILE).decode().strip()
+
+    def say_url(self, url: str) -> None:
+        """Tell the desk's clients where we listen."""
+        (self.path / URL_FILE).write_text(url + "\n")
+
+    def forget_url(self) -> None:
+        (self.path / URL_FILE).unlink(missing_ok=True)
+
+    def copy_to(self, to: Path, bodies: Bodies, store: ChannelStore) -> int:
+        """A copy of the folder of a running hospital; its size in bytes. The channels' rows come last."""
+        if to.exists() and any(to.iterdir()):
+            raise LocalError(f"{to} is not empty", "Name a new folder; nothing was overwritten.")
+        to.mkdir(parents=True, exist_ok=True)
+        for name in (KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION, TOKEN_FILE):
+            write_new(to / name, self._read(name), 0o600 if name in (KEY, TOKEN_FILE) else 0o644)
+        bodies.backup(to / BODIES)
+        store.copy(to / CHANNELS)
+        return sum(file.stat().st_size for file in to.rglob("*") if file.is_file())
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """The folder for this process alone."""
+        if not (self.path / KEY).is_file():
+            raise LocalError(f"{self.path} is not a hospital's folder", "Make one with `interward hospital init`.")
+        with hold_lock(self.path):
+            yield
+
+
+def make_folder(path: Path, config: Config, genesis_file: bytes, password: str, cost: Cost = MODERATE) -> bytes:
+    """Make a new hospital: keys, certificate, config that runs as it is. Returns the hospital's id."""
+    try:
+        genesis = load_genesis(genesis_file)
+    except Refused as refused:
+        raise LocalError(
+            f"the genesis file: {refused}", "Get it from the chain's founder, or GET /v1/genesis."
+        ) from None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalError(f"{path} cannot be made ({error.strerror})", "Choose another folder.") from None
+    seed = secrets.token_bytes(32)
+    keys = KeyStore(seed)
+    certificate = make_certificate(keys.tls_seed(), config.name, now_ms())
+    write_new(path / KEY, seal(seed, password, secrets.token_bytes(ENTROPY_BYTES), cost), 0o600)
+    write_new(path / CERTIFICATE, certificate.to_pem())
+    write_new(path / GENESIS, dump_genesis(genesis))
+    write_new(path / TOKEN_FILE, secrets.token_urlsafe(32).encode(), 0o600)
+    write_new(path / CONFIG, tomli_w.dumps(msgspec.structs.asdict(config)).encode())
+    write_new(path / ADMISSION, admission(config, keys, certificate, chain_id(genesis)))
+    return account_of(keys.root().public_key)
+
+
+def admission(config: Config, keys: KeyStore, certificate: Certificate, chain: bytes) -> bytes:
+    """What the registrar needs, as JSON: public keys, and the root key's word that it is ours."""
+    root, channel = keys.root(), keys.channel()
+    said = [
+        config.name,
+        config.endpoint,
+        root.public_key,
+        channel.public_key,
+        certificate.fingerprint,
+        keys.sealing_public(),
+    ]
+    possession = sign(root, Purpose.KEY, Context(chain=chain), encode(said))
+    fields = {
+        "name": config.name,
+        "endpoint": config.endpoint,
+        "root": root.public_key.hex(),
+        "channel": channel.public_key.hex(),
+        "tls": certificate.fingerprint.hex(),
+        "sealing": keys.sealing_public().hex(),
+        "possession": possession.hex(),
+    }
+    return msgspec.json.format(msgspec.json.encode(fields)) + b"\n"

@@ -1,0 +1,110 @@
+"""A running hospital: who it is, what it keeps, and the tasks that keep it going. It decides nothing itself.
+
+Parts: the chain as verified by `reader`, one `Keeper` per channel, the record bodies, the desk. Each part is its own
+module; this one joins them and answers questions that concern them all.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from l1.ground.faults import Fault, LocalError, Refused
+from l1.reader.client import Reader
+from l1.rules import state as l1_state
+from l2.link import Line, Role
+from l2.node.bodies import Bodies
+from l2.node.folder import Config, Folder
+from l2.node.keeper import Keeper
+from l2.node.keys import KeyStore
+from l2.node.store import ChannelStore
+
+__all__ = ["Event", "Hospital"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for whoever listens at the desk."""
+
+    what: str
+    channel: str
+    detail: str
+
+
+@dataclass(repr=False)
+class Hospital:
+    """See the module."""
+
+    id: bytes
+    name: str
+    folder: Folder
+    config: Config
+    keys: KeyStore
+    reader: Reader
+    store: ChannelStore
+    bodies: Bodies
+    started_ms: int
+    started_height: int = 0
+    agreed: set[bytes] = field(default_factory=set)  # channels whose opening this very process has signed
+    registry: dict[bytes, l1_state.Hospital] = field(default_factory=dict)
+    keepers: dict[bytes, Keeper] = field(default_factory=dict)
+    keeper_added: trio.Condition = field(default_factory=trio.Condition)
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    endpoint: str = ""
+    url: str = ""
+    failed: trio.Event = field(default_factory=trio.Event)
+    failure: LocalError | None = None
+    lines: set[Line] = field(default_factory=set)
+    ended_line_bytes: int = 0
+    dial: Callable[[bytes, Role], Awaitable[Line]] | None = None
+
+    async def connect_records(self, peer: bytes) -> Line:
+        """A line to a hospital that record bodies travel on. Raises `LineClosed`, `Refused`."""
+        assert self.dial is not None
+        return await self.dial(peer, Role.RECORDS)
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes of frames sent over all lines since the start, without TLS."""
+        return self.ended_line_bytes + sum(line.bytes_out for line in self.lines)
+
+    @contextmanager
+    def counting(self, line: Line) -> Iterator[None]:
+        """The line is in use meanwhile."""
+        self.lines.add(line)
+        try:
+            yield
+        finally:
+            self.lines.discard(line)
+            self.ended_line_bytes += line.bytes_out
+
+    def keeper(self, channel: bytes) -> Keeper:
+        """The keeper of a channel. Raises `Refused` (UNKNOWN_CHANNEL)."""
+        found = self.keepers.get(channel)
+        if found is None:
+            raise Refused(Fault.UNKNOWN_CHANNEL, f"this hospital keeps no channel {channel[:4].hex()}…")
+        return found
+
+    def peer_of(self, keeper: Keeper) -> bytes:
+        return keeper.channel.row.opening.hospitals[1 - keeper.channel.side]
+
+    def me(self) -> l1_state.Hospital:
+        """Our own registry entry. Raises `LocalError` before we are admitted."""
+        found = self.registry.get(self.id)
+        if found is None:
+            raise LocalError(
+                "the chain does not know this hospital yet",
+                "Have a registrar run: interward chain hospital admit admission.json",
+            )
+        return found
+
+    def end(self, why: LocalError) -> None:
+        """The process cannot go on. Whoever started it hears why."""
+        self.failure = self.failure or why
+        self.failed.set()
+
+    def announce(self, what: str, channel: bytes, detail: str) -> None:
+        event = Event(what, channel.hex(), detail)
+        for listener in list(self.listeners):
+            listener(event)

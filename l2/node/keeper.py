@@ -1,0 +1,378 @@
+"""One task keeps one channel: take what has arrived, decide, make durable, then speak.
+
+The keeper is the only one that touches the channel's core. Others leave events in its inbox and wait for outcomes;
+lines bring messages and carry off what the core wants sent. It knows no HTTP, no records and no policy.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import structlog
+import trio
+
+from l1.ground.faults import LocalError, Refused
+from l2.link import Line, LineClosed
+from l2.node.clock import now_ms
+from l2.protocol.channel import Channel
+from l2.protocol.entries import Entry, Terms
+from l2.protocol.events import (
+    Acknowledged,
+    Append,
+    Arrived,
+    AskCheckpoint,
+    AskClose,
+    Connected,
+    Declined,
+    Disconnected,
+    Effect,
+    Event,
+    Froze,
+    MessageReceived,
+    Persist,
+    Resumed,
+    Send,
+    Submit,
+    Tell,
+    Tick,
+    Written,
+)
+from l2.protocol.fold import Void
+from l2.protocol.limits import QUEUED_ENTRIES_MAX
+from l2.protocol.messages import KNOWN
+from l2.protocol.step import has_work, step
+
+__all__ = ["Committer", "Keeper", "Outcome"]
+
+INBOX_EVENTS = 256  # then whoever brings more waits, and so does the peer
+OUTBOX_MESSAGES = 4_096  # far more than the window lets through: a peer that takes nothing is cut off
+EVENTS_PER_STEP = 64  # how much of the inbox one sync may cover
+STEPS_AHEAD = 4  # decided while earlier ones are being written; little enough to forget in a crash
+TICK_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Committer(Protocol):
+    """Makes rows durable; returns once they are."""
+
+    async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None: ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of an append. `runs` are (first index, count); `refused` are positions with the fold's reason."""
+
+    total: int
+    appended_s: float
+    runs: list[tuple[int, int]] = field(default_factory=list)
+    refused: list[tuple[int, Void]] = field(default_factory=list)
+    latencies_ms: list[float] = field(default_factory=list)
+    durable: trio.Event = field(default_factory=trio.Event)
+    receipted: trio.Event = field(default_factory=trio.Event)
+    error: LocalError | None = None
+
+    @property
+    def written(self) -> int:
+        return sum(count for _, count in self.runs)
+
+    @property
+    def last(self) -> int:
+        return max((first + count - 1 for first, count in self.runs), default=-1)
+
+
+@dataclass(slots=True)
+class _Request:
+    """An event that may fail, and whoever waits to hear of it."""
+
+    event: AskClose | AskCheckpoint
+    done: trio.Event = field(default_factory=trio.Event)
+    error: LocalError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """An event of one line; lines are numbered as they come. Words of an older line mean nothing on a newer one."""
+
+    line: int
+    event: Connected | Disconnected | MessageReceived
+
+
+_Item = Event | _Request | _Heard
+T = TypeVar("T")
+
+
+def _drain(inbox: trio.MemoryReceiveChannel[T], taken: list[T], most: int) -> list[T]:
+    """What was taken, and all that has arrived besides, up to so many."""
+    with suppress(trio.WouldBlock, trio.EndOfChannel):
+        while len(taken) < most:
+            taken.append(inbox.receive_nowait())
+    return taken
+
+
+class Keeper:
+    """The keeper of one channel. `run` is its task; everything else may be called from any other task."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        own_keys: dict[int, bytes],
+        committer: Committer,
+        submit: Callable[["Keeper", Submit], None],
+    ) -> None:
+        self.channel = channel
+        self.own_keys = own_keys
+        self._committer = committer
+        self._submit = submit
+        self._inbox_in, self._inbox = trio.open_memory_channel[_Item](INBOX_EVENTS)
+        self._decided_in, self._decided = trio.open_memory_channel[tuple[int, list[Effect]]](STEPS_AHEAD)
+        self._outbox: trio.MemorySendChannel[tuple[int, bytes]] | None = None
+        self._line: Line | None = None
+        self._lines = 0  # that there have been
+        self._heard = 0  # the line whose messages the core is taking
+        self._tickets: dict[int, Outcome] = {}
+        self._next_ticket = 0
+        self._awaiting: list[tuple[int, Outcome]] = []
+        self._room = trio.Condition()
+        self.changed = trio.Condition()
+        self.arrived: list[Callable[[Keeper, Arrived], None]] = []
+        self.told: list[Callable[[Keeper, str, str], None]] = []
+
+    # -- the task -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the channel until cancelled. A failed sync ends the process: it must re-read what is on disk.
+
+        One task decides, one speaks: while the rows of a step are on their way to the disk the next one is decided.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._speak)
+            while True:
+                items: list[_Item] = []
+                with trio.move_on_after(TICK_S):
+                    items.append(await self._inbox.receive())
+                await self._take(items or [Tick()])
+                while has_work(self.channel):
+                    await self._take([])
+
+    async def _take(self, items: list[_Item]) -> None:
+        """One step for all news that has arrived, and one for each request among it."""
+        _drain(self._inbox, items, EVENTS_PER_STEP)
+        events: list[Event] = []
+        for item in items:
+            if isinstance(item, _Heard):
+                if isinstance(item.event, Connected) and item.line > self._heard:
+                    await self._decide(events)
+                    events, self._heard = [], item.line
+                if item.line == self._heard:
+                    events.append(item.event)
+            elif not isinstance(item, _Request):
+                events.append(item)
+        await self._decide(events)
+        for item in items:
+            if isinstance(item, _Request):
+                await self._meet(item)
+
+    async def _decide(self, events: Sequence[Event]) -> None:
+        effects = step(self.channel, events, now_ms(), self.own_keys)
+        await self._decided_in.send((self._heard, effects))
+
+    async def _meet(self, request: "_Request") -> None:
+        try:
+            await self._decide([request.event])
+        except LocalError as error:
+            request.error = error
+        request.done.set()
+
+    async def _speak(self) -> None:
+        """Make steps durable, as many as are decided with one sync; then carry out the rest of each, in order."""
+        async for first in self._decided:
+            steps = _drain(self._decided, [first], STEPS_AHEAD + 2)  # and the one that waits for room
+            effects = [effect for _, decided in steps for effect in decided]
+            rows = [row for effect in effects if isinstance(effect, Persist) for row in effect.rows]
+            if rows:
+                await self._committer.commit(self.channel.id, rows)
+            for line, decided in steps:
+                self.channel.rows.written()
+                if line == self._lines:
+                    self._post([(int(effect.type), effect.payload) for effect in decided if isinstance(effect, Send)])
+            for effect in effects:
+                self._heed(effect)
+            await self._wake()
+
+    def _heed(self, effect: Effect) -> None:
+        match effect:
+            case Written(ticket=ticket, first=first, count=count, refused=refused):
+                self._note_written(ticket, first, count, refused)
+            case Declined(ticket=ticket, cause=cause):
+                self._note_declined(ticket, cause)
+            case Acknowledged(size=size):
+                self._note_acknowledged(size)
+            case Arrived():
+                for listener in self.arrived:
+                    listener(self, effect)
+            case Submit():
+                self._submit(self, effect)
+            case Froze(fault=fault, detail=detail):
+                log.error("channel frozen", channel=self.name, fault=fault.name, detail=detail)
+                self._tell("frozen", f"{fault.name}: {detail}")
+            case Resumed():
+                log.info("channel resumed", channel=self.name, height=self.channel.resume_height)
+                self._tell("resumed", "this process may sign again")
+            case Tell(what=what, detail=detail):
+                log.info(what, channel=self.name, detail=detail)
+                self._tell(what, detail)
+            case Persist() | Send():
+                pass
+
+    def _tell(self, what: str, detail: str) -> None:
+        for listener in self.told:
+            listener(self, what, detail)
+
+    async def _wake(self) -> None:
+        async with self.changed:
+            self.changed.notify_all()
+        async with self._room:
+            self._room.notify_all()
+
+    @property
+    def name(self) -> str:
+        return self.channel.id[:4].hex()
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    async def offer(self, event: Event) -> None:
+        """Leave news in the inbox; waits while it is full."""
+        await self._inbox_in.send(event)
+
+    async def append(self, entries: Sequence[Entry], terms: Sequence[Terms]) -> Outcome:
+        """Queue entries for our log. Raises `LocalError` where the channel takes none; else wait on the outcome."""
+        async with self._room:
+            while self.channel.queued > QUEUED_ENTRIES_MAX:
+                await self._room.wait()
+        self._next_ticket += 1
+        outcome = Outcome(total=len(entries), appended_s=trio.current_time())
+        self._tickets[self._next_ticket] = outcome
+        await self._inbox_in.send(Append(entries=entries, terms=terms, ticket=self._next_ticket))
+        return outcome
+
+    async def append_durable(self, entries: Sequence[Entry], terms: Sequence[Terms]) -> Outcome:
+        """Append, and wait until everything is on disk or refused. Raises `LocalError`."""
+        outcome = await self.append(entries, terms)
+        await outcome.durable.wait()
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    async def ask(self, event: AskClose | AskCheckpoint) -> None:
+        """Put a request to the core. Raises `LocalError` where it cannot be met."""
+        request = _Request(event)
+        await self._inbox_in.send(request)
+        await request.done.wait()
+        if request.error is not None:
+            raise request.error
+
+    async def wait_until(self, condition: Callable[[Channel], bool], deadline_s: float, what: str) -> None:
+        """Wait for the channel to become so. Raises `LocalError` past the deadline."""
+        with trio.move_on_after(deadline_s) as scope:
+            async with self.changed:
+                while not condition(self.channel):
+                    await self.changed.wait()
+        if scope.cancelled_caught and not condition(self.channel):
+            raise LocalError(f"{what} did not happen within {deadline_s:g} s", "see `interward channel show`")
+
+    def _note_written(self, ticket: int, first: int, count: int, refused: Sequence[tuple[int, Void]]) -> None:
+        outcome = self._tickets[ticket]
+        if count:
+            outcome.runs.append((first, count))
+            self._awaiting.append((first + count, outcome))
+        outcome.refused += refused
+        if outcome.written + len(outcome.refused) == outcome.total:
+            del self._tickets[ticket]
+            outcome.durable.set()
+            if outcome.last < self.channel.acknowledged:
+                outcome.receipted.set()
+
+    def _note_declined(self, ticket: int, cause: str) -> None:
+        outcome = self._tickets.pop(ticket)
+        outcome.error = LocalError(cause, "Entries go only into an open channel.")
+        outcome.durable.set()
+        outcome.receipted.set()
+
+    def _note_acknowledged(self, size: int) -> None:
+        now_s = trio.current_time()
+        done = 0
+        for upto, outcome in self._awaiting:
+            if upto > size:
+                break
+            done += 1
+            outcome.latencies_ms.append((now_s - outcome.appended_s) * 1000)
+            if outcome.durable.is_set() and outcome.last < size:
+                outcome.receipted.set()
+        del self._awaiting[:done]
+
+    # -- the line -------------------------------------------------------------------------------------------------
+
+    def _post(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        if self._outbox is None:
+            return
+        for message in messages:
+            try:
+                self._outbox.send_nowait(message)
+            except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
+                self._cut()
+                return
+
+    def _cut(self) -> None:
+        """The peer takes nothing: without a line nothing is lost, it is sent again on the next one."""
+        if self._outbox is not None:
+            self._outbox.close()
+            self._outbox = None
+
+    async def serve(self, line: Line) -> None:
+        """Run the channel over this line until it ends. A newer line replaces an older one.
+
+        Raises `LineClosed`, or `Refused` for what no honest peer sends.
+        """
+        if self._line is not None:
+            await self._line.aclose()
+        outbox_in, outbox = trio.open_memory_channel[tuple[int, bytes]](OUTBOX_MESSAGES)
+        self._line, self._outbox = line, outbox_in
+        self._lines += 1
+        number = self._lines
+        ended: LineClosed | Refused | None = None
+        try:
+            await self._inbox_in.send(_Heard(number, Connected()))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._send_all, line, outbox, nursery.cancel_scope)
+                try:
+                    await self._receive_all(line, number)
+                except (LineClosed, Refused) as why:
+                    ended = why
+                nursery.cancel_scope.cancel()
+        finally:
+            if self._line is line:
+                self._line = None
+                self._cut()
+                with trio.CancelScope(shield=True), trio.move_on_after(1):
+                    await self._inbox_in.send(_Heard(number, Disconnected()))
+        if ended is not None:
+            raise ended
+
+    async def _receive_all(self, line: Line, number: int) -> None:
+        while True:
+            for type_, payload in await line.receive_many():
+                if type_ in KNOWN:
+                    await self._inbox_in.send(_Heard(number, MessageReceived(type_, bytes(payload))))
+
+    @staticmethod
+    async def _send_all(
+        line: Line, outbox: trio.MemoryReceiveChannel[tuple[int, bytes]], scope: trio.CancelScope
+    ) -> None:
+        try:
+            async for message in outbox:
+                await line.send_many(_drain(outbox, [message], EVENTS_PER_STEP))
+        except LineClosed as closed:
+            log.debug("line closed while sending", reason=closed.reason)
+        scope.cancel()

@@ -1,0 +1,53 @@
+"""What can be done with a folder while no hospital runs on it: close its channels alone.
+
+For the day when a machine will not serve any more but its disk can still be read. The chain gets what the disk says;
+if that is old, the peer will show so, and the bond is forfeit. A disk in doubt is closed with `--lost` instead.
+"""
+
+import json
+import sys
+
+from l1.ground.faults import LocalError
+from l1.reader.client import Reader
+from l1.rules.transactions import Close, account_of
+from l2.node.clock import now_ms
+from l2.node.folder import CHANNELS, Folder
+from l2.node.store import ChannelStore
+from l2.protocol.channel import decode_log_row
+from l2.protocol.rows import head_key
+
+__all__ = ["close_from_folder"]
+
+
+async def close_from_folder(folder: Folder, password: str, wanted: str) -> None:
+    """Close alone, on what is stored, the channel named by (the beginning of) its id; any, if there is only one."""
+    with folder.hold():
+        keys = folder.keys(password)
+        store = ChannelStore(folder.path / CHANNELS)
+        try:
+            channel = _choose(store, wanted)
+            rows = store.rows(channel)
+            heads = []
+            for side in (0, 1):
+                stored = rows.get(head_key(side))
+                assert stored is not None
+                heads.append(decode_log_row(stored))
+        finally:
+            store.close()
+        async with Reader(folder.genesis(), folder.config().chain_url, now_ms=now_ms) as reader:
+            row = await reader.channel(channel)
+            if row is None:
+                raise LocalError("the chain does not know this channel", "Is this the right chain?")
+            side = row.opening.hospitals.index(account_of(keys.root().public_key))
+            close = Close(channel=channel, own=heads[side].commitment, peer=heads[1 - side].commitment, lost=False)
+            included = await reader.send(keys.channel(), close)
+    said = {"channel": channel.hex(), "height": included.height, "own_size": heads[side].frontier.size}
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def _choose(store: ChannelStore, wanted: str) -> bytes:
+    found = [channel for channel in store.channels() if channel.hex().startswith(wanted)]
+    if len(found) != 1:
+        cause = f"{len(found)} channels are stored here" + (f" that begin with {wanted}" if wanted else "")
+        raise LocalError(cause, "Name one with --channel.")
+    return found[0]

@@ -1,0 +1,123 @@
+"""Opening a channel: both hospitals sign the terms, the proposer brings them to the chain.
+
+[OPEN-1] A hospital signs an opening only with its root key, only within the bounds of its own config, and only for a
+peer that proved itself on the line. [OPEN-2] Nothing is kept of a proposal: the chain's row makes the channel.
+"""
+
+import secrets
+
+import structlog
+
+from l1.ground.codec import encode
+from l1.ground.faults import Fault, LocalError, Refused, require
+from l1.ground.limits import VERSION
+from l1.ground.signing import Context, Purpose, open_signed, sign
+from l1.reader.client import Reader
+from l1.rules.commitment import Opening, channel_id
+from l1.rules.state import Hospital as Registered
+from l1.rules.transactions import ROOT, Open
+from l2.desk import words
+from l2.link import Line, LineClosed, Role
+from l2.node.hospital import Hospital
+from l2.node.lines import Lines
+from l2.protocol.messages import Accept, Message, Propose, decode_accept, decode_propose
+
+__all__ = ["answer_proposal", "find_peer", "propose_channel"]
+
+ANSWER_MS = 10_000  # how long an acknowledgement may take before it is a reason to close
+EXPIRES_BLOCKS = 1_000  # an opening that was not brought to the chain by then means nothing
+
+log = structlog.get_logger()
+
+
+async def find_peer(reader: Reader, wanted: str) -> Registered:
+    """A hospital by its id in hex or by its name on L1. Raises `LocalError`."""
+    found = [one for one in await reader.hospitals() if wanted in (one.id.hex(), one.name)]
+    if len(found) != 1:
+        cause = f"the chain knows {'several hospitals' if found else 'no hospital'} called {wanted!r}"
+        raise LocalError(cause, "Name it by its id; `interward chain hospital list` shows them.")
+    return found[0]
+
+
+async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenChannel) -> bytes:
+    """Agree on terms with the peer and open the channel on L1; its id."""
+    hospital.me()
+    peer = await find_peer(hospital.reader, wanted.peer)
+    if peer.id == hospital.id:
+        raise LocalError("a hospital opens no channel with itself", "Name another hospital.")
+    tip = await hospital.reader.sync()
+    opening = Opening(
+        version=VERSION,
+        chain=hospital.reader.chain,
+        hospitals=(hospital.id, peer.id),
+        nonce=secrets.token_bytes(32),
+        deposits=(wanted.deposit, wanted.peer_deposit),
+        bond=wanted.bond,
+        window_ms=wanted.window_ms,
+        answer_ms=ANSWER_MS,
+        expires=tip.height + EXPIRES_BLOCKS,
+    )
+    context, body = Context(chain=hospital.reader.chain), encode(opening)
+    ours = sign(hospital.keys.root(), Purpose.OPENING, context, body)
+    theirs = await _ask(lines, peer, Propose(opening=opening, signature=ours))
+    open_signed(_root_of(peer), Purpose.OPENING, context, body, theirs)
+    hospital.agreed.add(channel_id(opening))
+    await hospital.reader.send(hospital.keys.root(), Open(opening=opening, signatures=(ours, theirs)))
+    return channel_id(opening)
+
+
+async def _ask(lines: Lines, peer: Registered, proposal: Propose) -> bytes:
+    """The peer's signature. Raises `LocalError` if it cannot be reached or declines."""
+    try:
+        line = await lines.dial(peer.id, Role.CHANNEL)
+        try:
+            await line.send(Message.PROPOSE, encode(proposal))
+            type_, payload = await line.receive()
+        finally:
+            await line.aclose()
+    except LineClosed as closed:
+        cause = f"{peer.name} at {peer.endpoint} cannot be asked ({closed.reason})"
+        raise LocalError(cause, "Is it running? Is its endpoint on L1 right?") from None
+    if type_ == Message.DECLINE:
+        said = payload.decode("utf-8", "replace")[:200]
+        raise LocalError(f"{peer.name} declines: {said}", "Propose other terms, or ask its operator.")
+    require(type_ == Message.ACCEPT, Fault.UNEXPECTED, f"message type {type_} where ACCEPT was due")
+    return decode_accept(payload).signature
+
+
+def _root_of(registered: Registered) -> bytes:
+    """The newest root key that counts."""
+    roots = [key.key for key in registered.keys if key.kind == ROOT and key.revoked_at_ms is None]
+    return roots[0]
+
+
+async def answer_proposal(hospital: Hospital, line: Line, payload: bytes) -> None:
+    """Accept or decline what the peer at the other end of the line proposes."""
+    proposal: Propose = decode_propose(payload)
+    opening = proposal.opening
+    try:
+        await _check(hospital, line, proposal)
+    except Refused as refused:
+        log.info("proposal declined", peer=line.peer[:4].hex(), why=refused.detail)
+        await line.send(Message.DECLINE, refused.detail.encode())
+        return
+    signature = sign(hospital.keys.root(), Purpose.OPENING, Context(chain=hospital.reader.chain), encode(opening))
+    hospital.agreed.add(channel_id(opening))
+    await line.send(Message.ACCEPT, encode(Accept(signature=signature)))
+
+
+async def _check(hospital: Hospital, line: Line, proposal: Propose) -> None:
+    opening, config = proposal.opening, hospital.config
+    ours = opening.hospitals == (line.peer, hospital.id) and opening.version == VERSION
+    require(ours, Fault.UNEXPECTED, "the opening is not between the two of us")
+    require(opening.chain == hospital.reader.chain, Fault.WRONG_CHAIN, "the opening is for another chain")
+    require(opening.deposits[1] <= config.accept_deposit_max, Fault.OUT_OF_BOUNDS, "our deposit would be too high")
+    require(opening.bond <= config.accept_bond_max, Fault.OUT_OF_BOUNDS, "the bond is too high")
+    require(opening.window_ms >= config.accept_window_ms_min, Fault.OUT_OF_BOUNDS, "the window is too short")
+    peer = await hospital.reader.hospital(line.peer)
+    assert peer is not None
+    context = Context(chain=opening.chain)
+    open_signed(_root_of(peer), Purpose.OPENING, context, encode(opening), proposal.signature)
+    mine = await hospital.reader.account(hospital.id)
+    enough = mine is not None and mine.credits >= opening.deposits[1] + opening.bond
+    require(enough, Fault.TOO_FEW_CREDITS, "we have too few credits for our deposit and bond")

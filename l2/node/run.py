@@ -1,0 +1,261 @@
+"""A hospital's process: it opens the folder, joins the parts, and keeps them going until it is told to stop.
+
+Start in this order: lock, keys, stores, chain; then the channels (which resume), the lines, the desk. Whatever fails
+later ends the process, for only what a new one reads from the disk can be believed.
+"""
+
+import gc
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import lmdb
+import structlog
+import trio
+
+from l1.ground.faults import LocalError, Refused
+from l1.reader.client import Reader
+from l1.rules import state as l1_state
+from l1.rules.transactions import SEALING, account_of
+from l2.link import Credentials, Line
+from l2.node.api import check_token, serve_desk
+from l2.node.bodies import Bodies
+from l2.node.clock import now_ms
+from l2.node.exchange import Exchange
+from l2.node.folder import BODIES, CHANNELS, Folder
+from l2.node.hospital import Hospital
+from l2.node.keeper import Keeper
+from l2.node.keys import CHANNEL_NUMBER, KeyStore
+from l2.node.lines import Lines, split_address
+from l2.node.opening import answer_proposal
+from l2.node.operations import Operations
+from l2.node.store import DAMAGED, ChannelRows, ChannelStore
+from l2.node.watcher import Watcher
+from l2.protocol.channel import Channel, Me, load, new_rows
+from l2.protocol.events import ChainRefused, Submit
+from l2.protocol.rows import state_key
+from l2.records.keys import channel_secret
+
+__all__ = ["make_hospital", "run_hospital", "running"]
+
+SUBMIT_DEADLINE_S = 60.0
+GC_YOUNG = 50_000  # containers made since the last young collection: some batches' worth, not every half batch
+SWITCH_S = 0.0005
+
+log = structlog.get_logger()
+
+
+def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
+    """The parts of a hospital, opened; nothing runs yet."""
+    config = folder.config()
+    return Hospital(
+        id=account_of(keys.root().public_key),
+        name=config.name,
+        folder=folder,
+        config=config,
+        keys=keys,
+        reader=reader,
+        store=ChannelStore(folder.path / CHANNELS),
+        bodies=Bodies(folder.path / BODIES, keys.record_key()),
+        started_ms=now_ms(),
+    )
+
+
+async def secret_of(hospital: Hospital, row: l1_state.Channel) -> bytes:
+    """The channel's secret: from both sealing keys that were in force when it opened; later keys do not change it."""
+    side = row.opening.hospitals.index(hospital.id)
+    peer = await hospital.reader.hospital(row.opening.hospitals[1 - side])
+    assert peer is not None
+    opened = await hospital.reader.header_at(row.opened_at)
+    ours = [key for key in hospital.me().keys if key.kind == SEALING and key.valid_from_ms <= opened.clock_ms]
+    theirs = [key for key in peer.keys if key.kind == SEALING and key.valid_from_ms <= opened.clock_ms]
+    generation = len(ours) - 1
+    hospital.registry[peer.id] = peer
+    return channel_secret(hospital.keys.sealing(generation), theirs[-1].key, row.id)
+
+
+class _Process:
+    """The running parts."""
+
+    def __init__(self, hospital: Hospital, nursery: trio.Nursery) -> None:
+        self.hospital, self._nursery = hospital, nursery
+        self.exchange = Exchange(hospital)
+        credentials = Credentials(hospital.folder.certificate(hospital.keys))
+        self.lines = Lines(hospital, credentials, self._propose, self.exchange.serve_pulls_for)
+        hospital.dial = self.lines.dial
+        self.operations = Operations(hospital, self.lines)
+        self.watcher = Watcher(hospital, self.adopt, self.lines.cut_revoked)
+
+    async def _propose(self, line: Line, payload: bytes) -> None:
+        await answer_proposal(self.hospital, line, payload)
+
+    async def adopt(self, row: l1_state.Channel) -> Keeper:
+        """Keep a channel that the chain shows: from its rows, or from none. Its task, and its line, start here."""
+        hospital = self.hospital
+        rows = hospital.store.rows(row.id)
+        # A node of the chain that lags behind may show an old channel late; one that we agreed to ourselves is new.
+        ours = row.id in hospital.agreed and row.opened_at > hospital.started_height
+        unknown = rows.get(state_key()) is None
+        if unknown:
+            side = row.opening.hospitals.index(hospital.id)
+            hospital.store.write(row.id, new_rows(row.opening, side))
+        me = Me(hospital.keys.channel(), CHANNEL_NUMBER, await secret_of(hospital, row))
+        channel = self._load(rows, me, fresh=unknown and ours)
+        channel.batch_entries = hospital.config.batch_entries
+        keeper = Keeper(channel, {}, hospital.store, self._submit)
+        hospital.keepers[row.id] = keeper
+        keeper.told.append(lambda kept, what, detail: hospital.announce(what, kept.channel.id, detail))
+        self.exchange.attach(keeper)
+        self._nursery.start_soon(keeper.run)
+        if row.phase != l1_state.Phase.SETTLED:
+            if channel.side == 0:
+                self._nursery.start_soon(self.lines.keep_dialled, keeper)
+            if hospital.config.checkpoint_s:
+                self._nursery.start_soon(self._keep_settling, keeper)
+        async with hospital.keeper_added:
+            hospital.keeper_added.notify_all()
+        return keeper
+
+    def _load(self, rows: ChannelRows, me: Me, *, fresh: bool) -> Channel:
+        """Raises `LocalError` for damaged rows."""
+        store, chain = self.hospital.store, self.hospital.reader.chain
+        try:
+            return load(rows, me, chain, fresh=fresh)
+        except (Refused, lmdb.Error) as error:
+            raise LocalError(f"{store.path} is damaged ({error})", DAMAGED) from None
+
+    def _submit(self, keeper: Keeper, submit: Submit) -> None:
+        self._nursery.start_soon(self._send, keeper, submit)
+
+    async def _send(self, keeper: Keeper, submit: Submit) -> None:
+        """Bring what a channel asks for to the chain. A refusal is news, not a failure: somebody else was first."""
+        kind = type(submit.action).__name__
+        log.info("to the chain", channel=keeper.name, action=kind, why=submit.why)
+        while True:
+            try:
+                included = await self.hospital.reader.send(
+                    self.hospital.keys.channel(), submit.action, SUBMIT_DEADLINE_S
+                )
+            except Refused as refused:
+                log.info("the chain refused", channel=keeper.name, action=kind, why=str(refused))
+                await keeper.offer(ChainRefused(kind, str(refused)))
+                return
+            except LocalError as error:
+                log.warning("the chain does not answer", channel=keeper.name, action=kind, why=str(error))
+                await trio.sleep(1)
+            else:
+                self.hospital.announce("on the chain", keeper.channel.id, f"{kind} in block {included.height}")
+                return
+
+    async def _keep_settling(self, keeper: Keeper) -> None:
+        """Checkpoint new heads every so often."""
+        while True:
+            await trio.sleep(self.hospital.config.checkpoint_s)
+            try:
+                await self.operations.checkpoint(keeper.channel.id)
+            except LocalError as error:
+                log.debug("no checkpoint", channel=keeper.name, why=str(error))
+
+
+async def run_hospital(folder: Folder, password: str) -> None:
+    """Run until SIGINT or SIGTERM. Raises `LocalError` for what keeps it from starting or going on."""
+    async with running(folder, password) as operations:
+        hospital = operations.hospital
+        ready = {"ready": True, "url": hospital.url, "endpoint": hospital.endpoint, "hospital": hospital.id.hex()}
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+        await trio.sleep_forever()
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def running(folder: Folder, password: str) -> AsyncIterator[Operations]:
+    """The hospital runs meanwhile. A signal ends it, and whatever is done with it."""
+    with folder.hold():
+        keys, genesis = folder.keys(password), folder.genesis()
+        _check(folder)
+        reader = Reader(genesis, folder.config().chain_url, now_ms=now_ms)
+        hospital = make_hospital(folder, keys, reader)
+        try:
+            async with reader, trio.open_nursery() as nursery:
+                nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
+                nursery.start_soon(_end_on_failure, hospital)
+                yield await _serve(hospital, nursery)
+                nursery.cancel_scope.cancel()
+        finally:
+            folder.forget_url()
+            hospital.bodies.close()
+            hospital.store.close()
+
+
+def _check(folder: Folder) -> None:
+    """What would only be missed later. Raises `LocalError`."""
+    config = folder.config()
+    for address in (config.listen, config.desk):
+        split_address(address)
+    check_token(folder.token())
+
+
+async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
+    _tune()
+    nursery.start_soon(hospital.store.run)
+    process = _Process(hospital, nursery)
+    hospital.started_height = (await hospital.reader.sync()).height
+    await nursery.start(process.exchange.run)
+    await nursery.start(process.watcher.run)
+    host, port = split_address(hospital.config.listen)
+    listeners = await _listen(host, port)
+    bound = listeners[0].socket.getsockname()
+    hospital.endpoint = f"{bound[0]}:{bound[1]}"
+    nursery.start_soon(process.lines.serve, listeners)
+    desk_host, desk_port = split_address(hospital.config.desk)
+    hospital.url = await nursery.start(_desk, process, desk_host, desk_port)
+    hospital.folder.say_url(hospital.url)
+    return process.operations
+
+
+def _tune() -> None:
+    """What lives long is not searched for garbage again and again, and the committer's thread, which mostly waits for
+    the disk, gets the interpreter back soon after (5 ms would be the default, several times a sync)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG, 20, 50)
+    sys.setswitchinterval(SWITCH_S)
+
+
+async def _listen(host: str, port: int) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        cause = f"cannot listen on {host}:{port} ({error.strerror or error})"
+        raise LocalError(cause, "Stop whoever uses the port, or change `listen` in hospital.toml.") from None
+
+
+async def _desk(
+    process: _Process, host: str, port: int, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    await serve_desk(
+        process.hospital,
+        process.exchange,
+        process.operations,
+        host=host,
+        port=port,
+        token=process.hospital.folder.token(),
+        task_status=task_status,
+    )
+
+
+async def _end_on_failure(hospital: Hospital) -> None:
+    await hospital.failed.wait()
+    assert hospital.failure is not None
+    raise hospital.failure
+
+
+async def _stop_on_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.info("stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+            return

@@ -1,0 +1,282 @@
+"""The rules of the fold: for each kind, why an entry does not count, or None if it stands.
+
+Every rule reads what stands before its entry: all of its own log, and of the peer's log what stands before the last
+`seen`. Nothing else counts, so both sides and the chain come to the same judgement. Rules FOLD-4 to FOLD-17 of
+docs/spec/fold.md.
+"""
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from itertools import takewhile
+from typing import Any
+
+from l1.ground.limits import CLOCK_SKEW_MS_MAX
+from l2.protocol.entries import (
+    CONSENT_BASIS,
+    EMERGENCY_BASIS,
+    Access,
+    Consent,
+    Deny,
+    Grant,
+    Pay,
+    Receipt,
+    Release,
+    Request,
+    Review,
+    Revoke,
+    Seen,
+    Terms,
+    Withdraw,
+)
+from l2.protocol.limits import OPEN_REQUESTS_MAX, REQUEST_LIFE_MS
+from l2.protocol.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID, Void
+from l2.protocol.standing import Standing
+
+__all__ = ["JUDGES", "judge_access"]
+
+
+def judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Void | None:
+    """[FOLD-5] Nearly all entries are of this kind, so it is written for speed."""
+    logs = standing.logs
+    seen, peer = logs[side].seen, logs[1 - side]
+    grant_index = entry.grant
+    if grant_index >= seen:
+        return Void.NOT_SEEN
+    mark = peer.marks[grant_index]
+    if mark & (KIND | VOID) != GRANT:
+        return Void.NO_SUCH_ENTRY
+    if mark & HAS_ENDED and peer.endings[grant_index] < seen:
+        return Void.ENDED
+    allowed = standing.grants[1 - side].get(grant_index) or standing.grant(1 - side, grant_index)
+    consent = allowed.consent
+    if consent is not None and peer.marks[consent] & HAS_ENDED and peer.endings[consent] < seen:
+        return Void.CONSENT_WITHDRAWN
+    if not allowed.purposes >> terms.purpose & 1:
+        return Void.PURPOSE
+    if not allowed.from_ms <= entry.time <= allowed.until_ms:
+        return Void.PERIOD
+    return None
+
+
+def _seen(standing: Standing, side: int, entry: Seen, _terms: Iterator[Terms]) -> Void | None:
+    """[FOLD-4] Never falls, never runs ahead, and is no more than five minutes older than what it has seen."""
+    log, peer = standing.logs[side], standing.logs[1 - side]
+    if entry.size < log.seen or entry.size > len(peer.marks):
+        return Void.NOT_SEEN
+    if entry.size and entry.time + CLOCK_SKEW_MS_MAX < standing.row(1 - side, entry.size - 1)[0].time:
+        return Void.TIME_FALLS
+    log.seen = entry.size
+    # They stand in the order of the answers, so those that are news come first.
+    for target, _ in list(takewhile(lambda late: late[1] < entry.size, log.late.items())):
+        standing.take(log.late, target)
+        if log.open_requests.pop(target, None) is not None:
+            standing.flag(side, target, HAS_ENDED)
+    return None
+
+
+def _consent(standing: Standing, side: int, entry: Consent, terms: Iterator[Terms]) -> Void | None:
+    wanted: Any = next(terms)
+    standing.remember(side, len(standing.logs[side].marks), entry, wanted)
+    return None if wanted.from_ms <= wanted.until_ms else Void.PERIOD
+
+
+def _withdraw(standing: Standing, side: int, entry: Withdraw, _terms: Iterator[Terms]) -> Void | None:
+    return _end(standing, side, entry.consent, CONSENT)
+
+
+def _revoke(standing: Standing, side: int, entry: Revoke, _terms: Iterator[Terms]) -> Void | None:
+    return _end(standing, side, entry.grant, GRANT)
+
+
+def _end(standing: Standing, side: int, target: int, kind: int) -> Void | None:
+    log = standing.logs[side]
+    if not standing.stands(side, target, kind):
+        return Void.NO_SUCH_ENTRY
+    if log.marks[target] & HAS_ENDED:
+        return Void.ALREADY_DONE
+    standing.put(log.endings, target, len(log.marks))
+    standing.flag(side, target, HAS_ENDED)
+    return None
+
+
+def _request(standing: Standing, side: int, entry: Request, terms: Iterator[Terms]) -> Void | None:
+    wanted = next(terms)
+    log = standing.logs[side]
+    while log.open_requests:
+        oldest = next(iter(log.open_requests))  # they stand in the order of time
+        if log.open_requests[oldest] > entry.time:
+            break
+        del log.open_requests[oldest]
+        standing.flag(side, oldest, HAS_ENDED)
+    if len(log.open_requests) >= OPEN_REQUESTS_MAX:
+        return Void.TOO_MANY_REQUESTS
+    standing.remember(side, len(log.marks), entry, wanted)
+    log.open_requests[len(log.marks)] = entry.time + REQUEST_LIFE_MS
+    return None
+
+
+def _grant(standing: Standing, side: int, entry: Grant, terms: Iterator[Terms]) -> Void | None:
+    offered: Any = next(terms)
+    reason = _basis(standing, side, entry, offered)
+    if reason is None:
+        standing.remember_grant(side, len(standing.logs[side].marks), entry, offered)
+        if entry.request is not None:
+            _answer(standing, 1 - side, entry.request, len(standing.logs[side].marks))
+    return reason
+
+
+def _basis(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | None:
+    """[FOLD-8] A grant never carries more than its consent and its request allow."""
+    if offered.from_ms > offered.until_ms:
+        return Void.PERIOD
+    if entry.request is not None:
+        reason = _asked(standing, side, entry, offered)
+        if reason is not None:
+            return reason
+    if entry.consent is not None:
+        return _consented(standing, side, entry, offered)
+    return Void.NO_BASIS if entry.request is None or entry.basis == CONSENT_BASIS else None
+
+
+def _asked(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | None:
+    assert entry.request is not None
+    reason = _open_request(standing, side, entry.request, entry.time)
+    if reason is not None:
+        return reason
+    request, asked = standing.row(1 - side, entry.request)
+    if entry.basis == EMERGENCY_BASIS and not request.emergency:
+        return Void.NOT_AN_EMERGENCY
+    if offered.purposes & ~(1 << asked.purpose):
+        return Void.PURPOSE
+    return None if asked.classes >> offered.record_class & 1 else Void.RECORD_CLASS
+
+
+def _consented(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | None:
+    assert entry.consent is not None
+    if entry.basis != CONSENT_BASIS or not standing.stands(side, entry.consent, CONSENT):
+        return Void.NO_SUCH_ENTRY
+    if standing.has_ended(side, entry.consent):
+        return Void.CONSENT_WITHDRAWN
+    _, given = standing.row(side, entry.consent)
+    if not given.permit:
+        return Void.CONSENT_DENIES
+    if entry.request is not None and standing.row(1 - side, entry.request)[1].subject != given.subject:
+        return Void.SUBJECT
+    return _exceeds(offered, given)
+
+
+def _exceeds(offered: Any, given: Any) -> Void | None:
+    """What a grant offers beyond what its consent gives."""
+    if offered.purposes & ~given.purposes:
+        return Void.PURPOSE
+    if not given.classes >> offered.record_class & 1:
+        return Void.RECORD_CLASS
+    if offered.label > given.label:
+        return Void.LABEL
+    return None if given.from_ms <= offered.from_ms and offered.until_ms <= given.until_ms else Void.PERIOD
+
+
+def _open_request(standing: Standing, side: int, index: int, time: int) -> Void | None:
+    """Why the peer's request cannot be answered by an entry of `side`, if so."""
+    log, peer = standing.logs[side], standing.logs[1 - side]
+    if index >= log.seen:
+        return Void.NOT_SEEN
+    if not standing.stands(1 - side, index, REQUEST):
+        return Void.NO_SUCH_ENTRY
+    if peer.marks[index] & DONE:  # denied, in this very log
+        return Void.ALREADY_DONE
+    request, _ = standing.row(1 - side, index)
+    return Void.REQUEST_EXPIRED if time > request.time + REQUEST_LIFE_MS else None
+
+
+def _answer(standing: Standing, side: int, target: int, at: int) -> None:
+    """The peer's log answered entry `target` of `side` at peer index `at`; its writer does not know yet."""
+    log = standing.logs[side]
+    if not log.marks[target] & ANSWERED:
+        standing.flag(side, target, ANSWERED)
+        standing.put(log.late, target, at)
+
+
+def _deny(standing: Standing, side: int, entry: Deny, terms: Iterator[Terms]) -> Void | None:
+    next(terms)
+    reason = _open_request(standing, side, entry.request, entry.time)
+    if reason is None:
+        _answer(standing, 1 - side, entry.request, len(standing.logs[side].marks))
+        standing.flag(1 - side, entry.request, DONE)
+    return reason
+
+
+def _peer_grant(standing: Standing, side: int, index: int) -> Void | None:
+    if index >= standing.logs[side].seen:
+        return Void.NOT_SEEN
+    return None if standing.stands(1 - side, index, GRANT) else Void.NO_SUCH_ENTRY
+
+
+def _pay(standing: Standing, side: int, entry: Pay, _terms: Iterator[Terms]) -> Void | None:
+    log = standing.logs[side]
+    reason = _peer_grant(standing, side, entry.grant)
+    if reason is not None:
+        return reason
+    grant = standing.grant(1 - side, entry.grant)
+    if entry.amount != grant.fee:
+        return Void.WRONG_AMOUNT
+    log.spent += entry.amount
+    log.pay = (len(log.marks), entry.grant, entry.amount)
+    return None
+
+
+def _receipt(standing: Standing, side: int, entry: Receipt, _terms: Iterator[Terms]) -> Void | None:
+    """[FOLD-12] Once per grant; where a fee is due, its `pay` stands right before."""
+    log = standing.logs[side]
+    reason = _peer_grant(standing, side, entry.grant)
+    if reason is not None:
+        return reason
+    if standing.logs[1 - side].marks[entry.grant] & ANSWERED:
+        return Void.ALREADY_DONE
+    grant = standing.grant(1 - side, entry.grant)
+    if grant.fee and log.pay != (len(log.marks) - 1, entry.grant, grant.fee):
+        return Void.NOT_PAID
+    _answer(standing, 1 - side, entry.grant, len(log.marks))
+    return None
+
+
+def _release(standing: Standing, side: int, entry: Release, _terms: Iterator[Terms]) -> Void | None:
+    log = standing.logs[side]
+    if not standing.stands(side, entry.grant, GRANT):
+        return Void.NO_SUCH_ENTRY
+    mark = log.marks[entry.grant]
+    if mark & DONE:
+        return Void.ALREADY_DONE
+    if not mark & ANSWERED or entry.grant in log.late:
+        return Void.NO_RECEIPT
+    grant = standing.grant(side, entry.grant)
+    if sha256(entry.secret).digest() != grant.lock:
+        return Void.WRONG_SECRET
+    standing.flag(side, entry.grant, DONE)
+    return None
+
+
+def _review(standing: Standing, side: int, entry: Review, terms: Iterator[Terms]) -> Void | None:
+    next(terms)
+    if entry.request >= standing.logs[side].seen:
+        return Void.NOT_SEEN
+    if not standing.stands(1 - side, entry.request, REQUEST):
+        return Void.NO_SUCH_ENTRY
+    request, _ = standing.row(1 - side, entry.request)
+    return None if request.emergency else Void.NOT_AN_EMERGENCY
+
+
+JUDGES: dict[type, Callable[[Standing, int, Any, Iterator[Terms]], Void | None]] = {
+    Seen: _seen,
+    Consent: _consent,
+    Withdraw: _withdraw,
+    Request: _request,
+    Grant: _grant,
+    Deny: _deny,
+    Revoke: _revoke,
+    Receipt: _receipt,
+    Release: _release,
+    Pay: _pay,
+    Review: _review,
+}
+"""The rule of every kind but `access`."""

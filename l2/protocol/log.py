@@ -1,0 +1,139 @@
+"""Reading a stored log: entries by index, and the Merkle nodes that proofs are made of.
+
+Batches are stored as they travelled. Of the tree only every eighth level is stored; the rest is hashed again from at
+most 256 entries or nodes when a proof needs it, so the tree costs an eighth of a byte per entry on disk.
+"""
+
+from bisect import bisect_right
+from functools import lru_cache
+from typing import NamedTuple
+
+from l1.ground.merkle import Frontier, node_hash
+from l2.protocol.batch import Batch, Salts, decode_one, decode_parts, leaf_hashes, open_stored
+from l2.protocol.entries import TERMS_OF, Entry, Terms
+from l2.protocol.limits import BATCHES_KEPT, SALT_BLOCK, TILE_LEVELS, WHOLE_BATCHES_KEPT
+from l2.protocol.rows import Rows, batch_key, node_key, number_of
+
+__all__ = ["LogReader", "tiles"]
+
+
+class _Stored(NamedTuple):
+    """A stored batch, its parts not yet decoded."""
+
+    first: int
+    end: int
+    batch: Batch
+
+
+class LogReader:
+    """One side's stored log. The batches last read are kept, so that neighbours cost a bisection and one decode."""
+
+    def __init__(self, rows: Rows, side: int, salts: Salts) -> None:
+        self._rows, self.side, self.salts = rows, side, salts
+        self._kept: list[_Stored] = []  # in the order of the log
+        self._firsts: list[int] = []
+        self._whole = lru_cache(maxsize=WHOLE_BATCHES_KEPT)(self._decode)
+        self._last_block: tuple[int, list[bytes]] = (-1, [])
+
+    def _find(self, index: int) -> _Stored:
+        """The batch that holds an entry."""
+        at = bisect_right(self._firsts, index) - 1
+        if at >= 0 and index < self._kept[at].end:
+            return self._kept[at]
+        found = self._rows.floor(batch_key(self.side, index))
+        assert found is not None, f"entry {index} is not stored"
+        assert found[0][:2] == batch_key(self.side, 0)[:2], f"entry {index} is not stored"
+        first, batch = number_of(found[0]), open_stored(found[1])
+        stored = _Stored(first, first + len(batch.publics), batch)
+        assert index < stored.end, f"entry {index} is not stored"
+        at = bisect_right(self._firsts, first)
+        if len(self._kept) >= BATCHES_KEPT:  # the one farthest away makes room
+            far = 0 if at > BATCHES_KEPT // 2 else -1
+            del self._kept[far], self._firsts[far]
+            at = bisect_right(self._firsts, first)
+        self._firsts.insert(at, first)
+        self._kept.insert(at, stored)
+        return stored
+
+    def first_of(self, index: int) -> int:
+        """Where the batch that holds entry `index` begins."""
+        return self._find(index).first
+
+    def _decode(self, first: int) -> tuple[Batch, list[Entry], list[Terms | None]]:
+        batch = self._find(first).batch
+        entries, terms = decode_parts(batch.publics, batch.privates)
+        following = iter(terms)
+        return batch, entries, [next(following) if type(entry) in TERMS_OF else None for entry in entries]
+
+    def batch(self, first: int) -> tuple[Batch, list[Entry], list[Terms | None]]:
+        """A whole stored batch, decoded: message, entries, and their terms or None."""
+        return self._whole(first)
+
+    def message(self, first: int) -> Batch:
+        """A stored batch whose entries nobody asks for."""
+        return self._find(first).batch
+
+    def entry(self, index: int) -> tuple[Entry, Terms | None]:
+        return decode_one(*self.parts(index))
+
+    def parts(self, index: int) -> tuple[bytes, bytes]:
+        """Public and private part of an entry, as they stand in the log."""
+        stored = self._find(index)
+        return stored.batch.publics[index - stored.first], stored.batch.privates[index - stored.first]
+
+    def forget(self) -> None:
+        """Stored batches were signed anew."""
+        self._kept.clear()
+        self._firsts.clear()
+        self._whole.cache_clear()
+
+    def leaves(self, start: int, end: int) -> list[bytes]:
+        """The leaf hashes of entries start .. end."""
+        found: list[bytes] = []
+        while start < end:
+            first, _, batch = self._find(start)
+            upto = min(end - first, len(batch.publics))
+            publics, privates = batch.publics[start - first : upto], batch.privates[start - first : upto]
+            found += leaf_hashes(publics, privates, self.salts.span(start, len(publics)))
+            start = first + upto
+        return found
+
+    def node(self, level: int, index: int) -> bytes:
+        """The hash of the complete subtree of 2**level entries from index * 2**level on."""
+        if level in TILE_LEVELS:
+            stored = self._rows.get(node_key(self.side, level, index))
+            assert stored is not None, "a complete tile is always stored"
+            return stored
+        below = max((stored for stored in (0, *TILE_LEVELS) if stored < level), default=0)
+        if below == 0:
+            row = self._block(index << level >> 8)
+            width = 1 << level
+            start = index * width % SALT_BLOCK
+            row = row[start : start + width]
+        else:
+            row = [self.node(below, at) for at in range(index << level - below, index + 1 << level - below)]
+        while len(row) > 1:
+            row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+        return row[0]
+
+    def _block(self, block: int) -> list[bytes]:
+        """The leaf hashes of a block; the last block of a log may be short."""
+        if self._last_block[0] == block:
+            return self._last_block[1]
+        start = block * SALT_BLOCK
+        last = self._rows.floor(batch_key(self.side, start + SALT_BLOCK - 1))
+        assert last is not None
+        leaves = self.leaves(start, min(start + SALT_BLOCK, self._find(number_of(last[0])).end))
+        if len(leaves) == SALT_BLOCK:  # a short block will grow
+            self._last_block = (block, leaves)
+        return leaves
+
+
+def tiles(side: int, before: Frontier, made: list[list[bytes]]) -> list[tuple[bytes, bytes]]:
+    """The rows of the tile levels among the nodes that `Frontier.extend` made."""
+    return [
+        (node_key(side, level, (before.size >> level) + at), node)
+        for level in TILE_LEVELS
+        if level < len(made)
+        for at, node in enumerate(made[level])
+    ]

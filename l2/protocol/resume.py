@@ -1,0 +1,128 @@
+"""Resuming: a process that starts signs nothing before its peer has said what it holds, signed, at a new height.
+
+[START-1] It asks with a height above every block that it saw when it started, above all that it signed as far as it
+knows, and above what it asked with before. So two processes of one hospital never get the same `resume`.
+[START-2] Who signs a `resume` at h refuses that side's commitments below h from then on, and wrote so first.
+[START-3] If the peer holds more of our log than we do, it gives it back first; then we go on.
+[START-4] Batches that the peer never got are signed again at the new height: same size, same root, same words.
+[START-5] A channel that is closing needs no `resume`: nothing is signed in it any more.
+"""
+
+from msgspec.structs import replace
+
+from l1.ground.codec import encode
+from l1.ground.faults import Fault, Refused, require
+from l1.ground.limits import VERSION
+from l1.ground.signing import Purpose
+from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, open_resume, sign_shape
+from l2.protocol.batch import encode_batch
+from l2.protocol.channel import Channel
+from l2.protocol.events import Effect, Resumed, Send, Tell
+from l2.protocol.messages import Message, ResumeAsk, ResumeGiven, decode_resume_ask, decode_resume_given
+from l2.protocol.phases import Phase
+from l2.protocol.reconnect import heads, own_head_or_fault
+from l2.protocol.rows import batch_key
+from l2.protocol.state_rows import change
+
+__all__ = ["ask_resume", "proceed_resume", "resume_asked", "resume_given"]
+
+ASK_AGAIN_BLOCKS = 3  # without an answer for so long, ask with a newer height: the peer may have known better
+
+
+def ask_resume(channel: Channel) -> list[Effect]:
+    """[START-1] Ask as soon as there are a line and a block that is new enough."""
+    wants = not channel.resumed and channel.resume_waiting is None and channel.phase is Phase.OPEN
+    if not wants or not channel.connected or channel.started_at is None:
+        return []
+    asked_at = channel.resume_height or 0
+    if channel.resume_asked and channel.height < asked_at + ASK_AGAIN_BLOCKS:
+        return []
+    signed_at = channel.own.commitment.height if channel.own.commitment else 0
+    if channel.height <= max(channel.started_at, signed_at, asked_at):
+        return []
+    channel.resume_height, channel.resume_asked = channel.height, True
+    return [Send(Message.RESUME_ASK, encode(ResumeAsk(height=channel.height)))]
+
+
+def resume_asked(channel: Channel, payload: bytes) -> list[Effect]:
+    """[START-2] Promise, then say what we hold. A height that could have been signed at before gets no answer."""
+    asked: ResumeAsk = decode_resume_ask(payload)
+    newest = channel.peer.commitment.height if channel.peer.commitment else 0
+    if asked.height <= max(newest, channel.row.peer_floor):
+        return [Tell("resume", f"the peer asked to resume at height {asked.height}, which is not new")]
+    resume = Resume(
+        version=VERSION,
+        chain=channel.context.chain,
+        channel=channel.id,
+        side=1 - channel.side,
+        height=asked.height,
+        size=channel.peer.size,
+        root=channel.peer.frontier.root(),
+    )
+    signed = sign_shape(channel.me.signer, channel.me.key, Purpose.RESUME, channel.context, resume)
+    return [
+        change(channel, peer_floor=asked.height),
+        Send(Message.RESUME_GIVEN, encode(ResumeGiven(resume=signed))),
+    ]
+
+
+def resume_given(channel: Channel, payload: bytes) -> list[Effect]:
+    given: ResumeGiven = decode_resume_given(payload)
+    if channel.resumed:
+        return []
+    resume = _open(channel, given.resume)
+    asked_at = channel.resume_height or 0
+    if resume.height < asked_at:
+        return []  # an answer to what we asked before
+    require(resume.height == asked_at, Fault.BAD_RESUME, "the resume is not the one we asked for")
+    require(resume.side == channel.side, Fault.BAD_RESUME, "the resume is for the other side")
+    channel.resume_waiting = given.resume
+    return []
+
+
+def _open(channel: Channel, signed: Signed) -> Resume:
+    key = channel.peer_keys.get(signed.key)
+    if key is None:
+        raise Refused(Fault.UNKNOWN_KEY, f"the peer has no valid channel key number {signed.key}")
+    return open_resume(signed, channel.context, key)
+
+
+def proceed_resume(channel: Channel) -> list[Effect]:
+    """[START-3] Resume once we hold as much of our log as the peer said."""
+    waiting = channel.resume_waiting
+    if channel.resumed or waiting is None:
+        return []
+    resume = _open(channel, waiting)
+    if resume.size > channel.own.size:
+        return []
+    root, _ = own_head_or_fault(channel, resume.size)
+    require(root == resume.root, Fault.BAD_RESUME, "the peer names a head of ours that we did not sign")
+    settled = 0 if channel.l1 is None else channel.l1.sides[channel.side].settled.size
+    require(channel.own.size >= settled, Fault.BAD_RESUME, f"of {settled} settled entries of ours the peer holds fewer")
+    effects: list[Effect] = [change(channel, resume=waiting)]
+    channel.resumed, channel.resume_waiting = True, None
+    if channel.phase is Phase.OPEN:
+        effects += _sign_again(channel, resume.size)
+    if channel.established:
+        effects.append(heads(channel))  # anything that could not be joined before is sent again
+    return [*effects, Resumed()]
+
+
+def _sign_again(channel: Channel, size: int) -> list[Effect]:
+    """[START-4] The same heads at the new height, for batches that the peer does not hold."""
+    rows: list[tuple[bytes, bytes]] = []
+    at, reader = size, channel.readers[channel.side]
+    while at < channel.own.size:
+        batch = reader.message(at)
+        signed = _renewed(channel, decode_commitment(batch.commitment.body))
+        rows.append((batch_key(channel.side, at), encode_batch(batch.publics, batch.privates, signed)))
+        at += len(batch.publics)
+        if at == channel.own.size:
+            channel.own.advance(channel.own.frontier, signed)
+    reader.forget()
+    return [channel.persist([*rows, channel.log_row(channel.side)])] if rows else []
+
+
+def _renewed(channel: Channel, old: Commitment) -> Signed:
+    fresh = replace(old, height=channel.height)
+    return sign_shape(channel.me.signer, channel.me.key, Purpose.COMMITMENT, channel.context, fresh)

@@ -1,0 +1,144 @@
+"""The front door of a channel: events in, effects out. A fault of the peer ends here, as a value.
+
+A step may take many events; what it writes is one transaction with one sync, and nothing is sent before it.
+"""
+
+from collections.abc import Sequence
+
+from l1.ground.faults import Fault, LocalError, Refused
+from l2.protocol import closing, receiver, reconnect, resume, watch
+from l2.protocol.channel import Channel, Queued
+from l2.protocol.events import (
+    Append,
+    AskCheckpoint,
+    AskClose,
+    BlockSeen,
+    ChainRefused,
+    Connected,
+    Declined,
+    Disconnected,
+    Effect,
+    Event,
+    Froze,
+    MessageReceived,
+    PeerKeysSeen,
+    Tell,
+    Tick,
+)
+from l2.protocol.journal import Before, keep_journal
+from l2.protocol.messages import Message
+from l2.protocol.phases import Cue, Phase
+from l2.protocol.state_rows import move
+from l2.protocol.writer import may_cut, write
+
+__all__ = ["has_work", "step"]
+
+
+def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
+    """Take events in order, then write what can be written. `own_keys`: all channel keys we ever had, by number.
+
+    The caller makes every step's rows durable before it carries out the rest of that step, and then says
+    `channel.rows.written()`: once for each step, in order. It may take further steps meanwhile.
+    Raises `LocalError` for `AskClose` and `AskCheckpoint` that cannot be met; those come alone, and nothing changed.
+    """
+    channel.rows.begin()
+    before = Before(channel)
+    effects: list[Effect] = []
+    for event in events:
+        try:
+            effects += _take(channel, event, now_ms, own_keys)
+        except Refused as refused:
+            effects += _freeze(channel, refused)
+        except LocalError:
+            channel.rows.drop()
+            raise
+    try:
+        effects += resume.proceed_resume(channel)
+    except Refused as refused:
+        effects += _freeze(channel, refused)
+    peer_answers_no_more = channel.row.finals[1 - channel.side] is not None
+    if channel.queue and (channel.phase is not Phase.OPEN or peer_answers_no_more):
+        effects += _decline(channel)
+    effects += reconnect.resend(channel)
+    effects += write(channel, now_ms)
+    effects += closing.proceed(channel)
+    return effects + keep_journal(channel, before, effects)
+
+
+def has_work(channel: Channel) -> bool:
+    """Whether another step without events would do something at once."""
+    return may_cut(channel) or reconnect.has_more(channel)
+
+
+def _freeze(channel: Channel, refused: Refused) -> list[Effect]:
+    """The peer did what it must not: sign nothing more, keep what it said, tell. An operator decides the rest."""
+    moved = move(channel, Cue.PEER_FAULT, str(refused))
+    return [*([] if moved is None else [moved]), Froze(refused.fault, refused.detail)]
+
+
+def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
+    match event:
+        case MessageReceived(type=type_, payload=payload):
+            return _message(channel, type_, payload, now_ms, own_keys)
+        case Append():
+            return _append(channel, event)
+        case BlockSeen():
+            return [*watch.block_seen(channel, event), *resume.ask_resume(channel)]
+        case PeerKeysSeen(keys=keys):
+            channel.peer_keys = keys
+            return receiver.retry_held(channel, now_ms)
+        case Connected():
+            return [*reconnect.connect(channel), *resume.ask_resume(channel)]
+        case Disconnected():
+            reconnect.disconnect(channel)
+            return []
+        case AskClose(alone=alone, lost=lost):
+            return closing.ask_close(channel, alone=alone, lost=lost)
+        case AskCheckpoint():
+            return closing.ask_checkpoint(channel)
+        case ChainRefused(action=action, detail=detail):
+            return [Tell("refused by the chain", f"{action}: {detail}")]
+        case Tick():
+            return receiver.retry_held(channel, now_ms)
+
+
+def _append(channel: Channel, append: Append) -> list[Effect]:
+    if channel.close_wanted:
+        return [Declined(append.ticket, "the channel is closing")]
+    channel.queue.append(Queued(append))
+    channel.queued += len(append.entries)
+    return []
+
+
+def _decline(channel: Channel) -> list[Effect]:
+    """Entries go only into an open channel: say so to everybody who waits with some."""
+    cause = f"the channel is {'closing' if channel.phase is Phase.OPEN else channel.phase.name.lower()}"
+    effects: list[Effect] = [Declined(queued.append.ticket, cause) for queued in channel.queue]
+    channel.queue.clear()
+    channel.queued = 0
+    return effects
+
+
+def _message(channel: Channel, type_: int, payload: bytes, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
+    if channel.phase in (Phase.FROZEN, Phase.SETTLED):
+        return []
+    if not channel.established and type_ != Message.REESTABLISH:
+        return []  # [REC-1]
+    match type_:
+        case Message.BATCH:
+            return receiver.receive_batch(channel, payload, now_ms)
+        case Message.REESTABLISH:
+            reconnect.reestablish(channel, payload)
+            return []
+        case Message.RESUME_ASK:
+            return [*closing.warn(channel), *resume.resume_asked(channel, payload)]
+        case Message.RESUME_GIVEN:
+            return resume.resume_given(channel, payload)
+        case Message.GIVEN_BACK:
+            return reconnect.given_back(channel, payload, own_keys)
+        case Message.SHUTDOWN:
+            return closing.shutdown_received(channel, payload)
+        case Message.CLOSING:
+            return closing.closing_received(channel, payload)
+        case _:
+            raise Refused(Fault.UNEXPECTED, f"message type {type_} has no place in an open channel")

@@ -1,0 +1,83 @@
+"""Watching the chain: what a hospital does when its channel's row on L1 changes.
+
+[WATCH-1] A close with an older commitment of the closer than we hold is challenged with the newer one, by itself.
+[WATCH-2] Once the window is over on the chain clock, whoever is awake settles.
+[WATCH-3] From the moment the close is on the chain, nothing more is signed.
+[WATCH-4] Words of our own that a `resume` made void are answered with it, so that nobody is charged for them.
+"""
+
+from l1.rules.commitment import decode_resume
+from l1.rules.state import Channel as L1Channel
+from l1.rules.state import Phase as L1Phase
+from l1.rules.transactions import Challenge, ResumeChannel, Settle
+from l2.protocol.channel import Channel
+from l2.protocol.events import BlockSeen, Effect, Submit, Tell
+from l2.protocol.phases import Cue
+from l2.protocol.state_rows import move
+
+AGAIN_BLOCKS = 10  # after so many blocks what the chain was asked for, and did not do, is asked for again
+
+__all__ = ["block_seen", "challenge"]
+
+
+def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:
+    channel.height = max(channel.height, event.height)
+    channel.clock_ms = event.clock_ms
+    channel.clock_is_off = event.clock_is_off
+    if channel.started_at is None:
+        channel.started_at = event.height
+    if event.row is not None:
+        channel.l1 = event.row
+        channel.deposits = (event.row.sides[0].deposit, event.row.sides[1].deposit)
+    row = channel.l1
+    if row is None:
+        return []
+    if row.phase == L1Phase.SETTLED:
+        return _told(channel, Cue.PAID_OUT, "settled on the chain")
+    if row.phase != L1Phase.CLOSING:
+        return []
+    effects = _told(channel, Cue.CLOSE_POSTED, _who_closed(channel, row))
+    effects += challenge(channel)
+    effects += _show_resume(channel, row)
+    if event.clock_ms >= row.closes_at_ms and channel.height >= channel.settled_at + AGAIN_BLOCKS:
+        channel.settled_at = channel.height
+        effects.append(Submit(Settle(channel=channel.id), "settle: the window is over"))
+    return effects
+
+
+def _show_resume(channel: Channel, row: L1Channel) -> list[Effect]:
+    """[WATCH-4] What is posted of our log was signed below our newest `resume`, and beyond it."""
+    if channel.row.resume is None or channel.height < channel.resume_shown_at + AGAIN_BLOCKS:
+        return []
+    ours, resume = row.sides[channel.side], decode_resume(channel.row.resume.body)
+    void = ours.posted.size > resume.size and ours.posted_height < resume.height
+    if not void or ours.resume_height >= resume.height:
+        return []
+    channel.resume_shown_at = channel.height
+    shown = ResumeChannel(channel=channel.id, resume=channel.row.resume)
+    return [Submit(shown, f"what is posted of our log was made void by the resume at height {resume.height}")]
+
+
+def _told(channel: Channel, cue: Cue, reason: str) -> list[Effect]:
+    moved = move(channel, cue, reason)
+    return [] if moved is None else [moved, Tell("phase", reason)]
+
+
+def _who_closed(channel: Channel, row: L1Channel) -> str:
+    who = "us" if row.closer == channel.side else "the peer"
+    return f"closed alone by {who}" + (", state lost" if row.lost else "")
+
+
+def challenge(channel: Channel) -> list[Effect]:
+    """[WATCH-1] Show the peer's newest commitment where the chain knows an older one."""
+    row, newest = channel.l1, channel.peer.commitment
+    if row is None or newest is None or row.phase != L1Phase.CLOSING:
+        return []
+    posted = row.sides[1 - channel.side].posted.size
+    asked_lately = channel.height < channel.challenged_at + AGAIN_BLOCKS and newest.size <= channel.challenged_size
+    if newest.size <= posted or asked_lately:
+        return []
+    channel.challenged_at, channel.challenged_size = channel.height, newest.size
+    assert channel.peer.signed is not None
+    shown = Challenge(channel=channel.id, side=1 - channel.side, commitment=channel.peer.signed)
+    return [Submit(shown, f"the peer's newest commitment has {newest.size} entries, the chain knows {posted}")]

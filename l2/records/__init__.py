@@ -1,0 +1,57 @@
+"""Floor 3, pure: what a record is from outside, how its body is sealed, and which keys open it."""
+
+from l2.records.body import (
+    check_hashes,
+    chunk_count,
+    chunk_hash,
+    chunk_size,
+    content_digest,
+    open_body,
+    pack,
+    place_of,
+    seal_chunks,
+)
+from l2.records.envelope import identify
+from l2.records.info import RecordInfo
+from l2.records.keys import (
+    box,
+    channel_secret,
+    exchange_public,
+    handle,
+    key_digest,
+    lock_of,
+    release_secret,
+    unbox,
+    unwrap,
+    wrap,
+)
+from l2.records.unpack import is_gzip, unpack_gzip
+
+__all__ = [
+    # what is it
+    "RecordInfo",
+    "identify",
+    "is_gzip",
+    "unpack_gzip",
+    # bodies
+    "pack",
+    "place_of",
+    "content_digest",
+    "seal_chunks",
+    "open_body",
+    "chunk_hash",
+    "chunk_count",
+    "chunk_size",
+    "check_hashes",
+    # keys
+    "channel_secret",
+    "exchange_public",
+    "handle",
+    "key_digest",
+    "lock_of",
+    "release_secret",
+    "wrap",
+    "unwrap",
+    "box",
+    "unbox",
+]

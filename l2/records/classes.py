@@ -1,0 +1,52 @@
+"""Which class of record each FHIR R4 resource type belongs to: the table behind "minimum necessary"."""
+
+from l1.ground.codes import RecordClass
+
+__all__ = ["CLASS_OF"]
+
+CLASS_OF: dict[str, RecordClass] = {
+    "Patient": RecordClass.PATIENT,
+    "RelatedPerson": RecordClass.PATIENT,
+    "Encounter": RecordClass.ENCOUNTER,
+    "EpisodeOfCare": RecordClass.ENCOUNTER,
+    "Appointment": RecordClass.ENCOUNTER,
+    "Observation": RecordClass.OBSERVATION,
+    "MolecularSequence": RecordClass.OBSERVATION,
+    "Specimen": RecordClass.OBSERVATION,
+    "Condition": RecordClass.CONDITION,
+    "FamilyMemberHistory": RecordClass.CONDITION,
+    "Procedure": RecordClass.PROCEDURE,
+    "Medication": RecordClass.MEDICATION,
+    "MedicationRequest": RecordClass.MEDICATION,
+    "MedicationStatement": RecordClass.MEDICATION,
+    "MedicationAdministration": RecordClass.MEDICATION,
+    "MedicationDispense": RecordClass.MEDICATION,
+    "Immunization": RecordClass.IMMUNIZATION,
+    "AllergyIntolerance": RecordClass.ALLERGY,
+    "DiagnosticReport": RecordClass.DIAGNOSTIC_REPORT,
+    "ImagingStudy": RecordClass.IMAGING,
+    "Media": RecordClass.IMAGING,
+    "Composition": RecordClass.DOCUMENT,
+    "DocumentReference": RecordClass.DOCUMENT,
+    "DocumentManifest": RecordClass.DOCUMENT,
+    "Binary": RecordClass.DOCUMENT,
+    "CarePlan": RecordClass.CARE_PLAN,
+    "CareTeam": RecordClass.CARE_PLAN,
+    "Goal": RecordClass.CARE_PLAN,
+    "ServiceRequest": RecordClass.CARE_PLAN,
+    "Claim": RecordClass.CLAIM,
+    "ClaimResponse": RecordClass.CLAIM,
+    "Coverage": RecordClass.CLAIM,
+    "ExplanationOfBenefit": RecordClass.CLAIM,
+    "Consent": RecordClass.CONSENT,
+    "Provenance": RecordClass.PROVENANCE,
+    "AuditEvent": RecordClass.PROVENANCE,
+    "Organization": RecordClass.DIRECTORY,
+    "Practitioner": RecordClass.DIRECTORY,
+    "PractitionerRole": RecordClass.DIRECTORY,
+    "Location": RecordClass.DIRECTORY,
+    "Endpoint": RecordClass.DIRECTORY,
+    "Device": RecordClass.DIRECTORY,
+    "Bundle": RecordClass.BUNDLE,
+}
+"""Types that are not named here are OTHER."""

@@ -1,0 +1,39 @@
+"""What is this? The outside of any bytes, for policy and for finding them again. Never refuses, never changes them."""
+
+from codecs import getincrementaldecoder
+
+from l1.ground.codes import MediaType
+from l2.records.fhir import look_at_json, look_at_ndjson
+from l2.records.imaging import is_dicom, look_at_dicom
+from l2.records.info import RecordInfo
+from l2.records.messages import is_cda, is_hl7v2, look_at_cda, look_at_hl7v2
+
+__all__ = ["identify"]
+
+_SPACE = b" \t\r\n"
+_PROBE_BYTES = 4096
+_TEXT_PROBE_BYTES = 64 * 1024
+
+
+def identify(content: bytes) -> RecordInfo:
+    """[INFO-1] The outside of a record. Anything unknown is a record too: bytes of class OTHER and label N."""
+    if is_dicom(content):
+        return look_at_dicom(content)
+    if is_hl7v2(content):
+        return look_at_hl7v2(content)
+    start = content[:_PROBE_BYTES].lstrip(_SPACE)
+    if start[:1] == b"{" and (info := look_at_json(content) or look_at_ndjson(content)) is not None:
+        return info
+    if is_cda(content):
+        return look_at_cda(content)
+    return RecordInfo(media_type=_plain_type(content[:_TEXT_PROBE_BYTES], start))
+
+
+def _plain_type(probe: bytes, start: bytes) -> MediaType:
+    try:
+        getincrementaldecoder("utf-8")().decode(probe)  # a letter cut at the end of the probe is no fault
+    except UnicodeDecodeError:
+        return MediaType.OCTET_STREAM
+    if b"\x00" in probe or not probe:
+        return MediaType.OCTET_STREAM
+    return MediaType.JSON if start[:1] in (b"{", b"[") else MediaType.TEXT

@@ -1,0 +1,17 @@
+"""Limits of records: a name, a unit and a reason each. What both floors share is in `l1.ground.limits`."""
+
+CHUNK_BYTES = (
+    64 * 1024
+)  # plaintext of a chunk: small enough to resume finely, large enough that a hash per chunk is cheap
+TAG_BYTES = 16  # Poly1305
+SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
+
+CONTENT_BYTES_MAX = 4 * 1024**3  # a large CT study; bounds what a body may claim to unpack to
+UNPACKED_BYTES_MAX = 1024**3  # a gzip file opened at the desk
+RATIO_MAX = 1024  # content bytes per ciphertext byte: a bomb costs its sender a thousandth of itself ...
+SMALL_BYTES = 16 * 1024**2  # ... unless it is so small that it hurts nobody
+WINDOW_LOG_MAX = 23  # zstd window of 8 MiB, what level 3 uses at most: bounds the memory of unpacking
+
+SUBJECTS_MAX = 4_096  # patients named in one record's row; a bulk export with more is shared piece by piece
+NAMES_MAX = 16
+TEXT_MAX = 200  # characters of a name or title that a row keeps

@@ -1,0 +1,92 @@
+"""A thin look at what hospitals have besides FHIR and DICOM: HL7 v2 messages and CDA documents, by their heads."""
+
+import re
+
+from l1.ground.codes import Label, MediaType, RecordClass, mask
+from l2.records.dates import join_spans, packed_span
+from l2.records.info import RecordInfo
+from l2.records.limits import NAMES_MAX, SUBJECTS_MAX, TEXT_MAX
+
+__all__ = ["is_cda", "is_hl7v2", "look_at_cda", "look_at_hl7v2"]
+
+_HEAD_BYTES = 256 * 1024  # a header stands in the first lines; a CDA body may be megabytes of narrative
+
+_CLASS_OF_MESSAGE: dict[str, RecordClass] = {
+    "ADT": RecordClass.ENCOUNTER,
+    "SIU": RecordClass.ENCOUNTER,
+    "ORU": RecordClass.OBSERVATION,
+    "OUL": RecordClass.OBSERVATION,
+    "ORM": RecordClass.CARE_PLAN,
+    "OML": RecordClass.CARE_PLAN,
+    "VXU": RecordClass.IMMUNIZATION,
+    "RDE": RecordClass.MEDICATION,
+    "MDM": RecordClass.DOCUMENT,
+    "DFT": RecordClass.CLAIM,
+}
+
+_PATIENT_ROLE = re.compile(r"<patientRole\b.*?</patientRole>", re.DOTALL)
+_ID = re.compile(r"<id\b[^>]*?\bextension=\"([^\"]+)\"")
+_GIVEN = re.compile(r"<given\b[^>]*>([^<]+)</given>")
+_FAMILY = re.compile(r"<family\b[^>]*>([^<]+)</family>")
+_TITLE = re.compile(r"<title\b[^>]*>([^<]+)</title>")
+_TIME = re.compile(r"<effectiveTime\b[^>]*?\bvalue=\"(\d{4,})")
+_CONFIDENTIALITY = re.compile(r"<confidentialityCode\b[^>]*?\bcode=\"([A-Z])\"")
+
+
+def is_hl7v2(content: bytes) -> bool:
+    return content[:12].lstrip(b"\xef\xbb\xbf\x0b\r\n ").startswith((b"MSH|", b"FHS|", b"BHS|"))
+
+
+def look_at_hl7v2(content: bytes) -> RecordInfo:
+    """The outside of a message: its type from MSH-9, its patients from PID-3 and PID-5, its time from MSH-7."""
+    text = content[:_HEAD_BYTES].decode("utf-8", "replace")
+    segments = [segment.split("|") for segment in re.split(r"[\r\n]+", text)]
+    heads = [s for s in segments if s[0].endswith("MSH") and len(s) > 8]
+    people = [s for s in segments if s[0] == "PID" and len(s) > 5]
+    kind = heads[0][8] if heads else ""
+    own = _CLASS_OF_MESSAGE.get(kind[:3], RecordClass.DOCUMENT)
+    from_ms, until_ms = join_spans([span for s in heads if (span := packed_span(s[6])) is not None])
+    subjects = dict.fromkeys(first for s in people if (first := s[3].split("^", 1)[0]))
+    names = dict.fromkeys(name for s in people if (name := _spoken(s[5])))
+    return RecordInfo(
+        media_type=MediaType.HL7V2,
+        record_class=own,
+        classes=mask([own]),
+        subjects=tuple(s[:TEXT_MAX] for s in list(subjects)[:SUBJECTS_MAX]),
+        names=tuple(n[:TEXT_MAX] for n in list(names)[:NAMES_MAX]),
+        from_ms=from_ms,
+        until_ms=until_ms,
+        resources=max(1, len(heads)),
+        title=f"HL7 v2 {kind}"[:TEXT_MAX],
+    )
+
+
+def _spoken(name: str) -> str:
+    """The first name of PID-5, `family^given`, where a family name may have parts of its own."""
+    return " ".join(part.split("&")[0] for part in name.split("~", maxsplit=1)[0].split("^")[1::-1]).strip()
+
+
+def is_cda(content: bytes) -> bool:
+    return b"<ClinicalDocument" in content[:4096]
+
+
+def look_at_cda(content: bytes) -> RecordInfo:
+    """The outside of a CDA document. Patterns over the head, not an XML parser: nothing expands, nothing is fetched."""
+    text = content[:_HEAD_BYTES].decode("utf-8", "replace")
+    role = _PATIENT_ROLE.search(text)
+    patient = role[0] if role else ""
+    ids, given, family = _ID.findall(patient), _GIVEN.search(patient), _FAMILY.search(patient)
+    name = " ".join(part[1].strip() for part in (given, family) if part)
+    time, title, marked = _TIME.search(text), _TITLE.search(text), _CONFIDENTIALITY.search(text)
+    from_ms, until_ms = join_spans([span] if time and (span := packed_span(time[1])) else [])
+    return RecordInfo(
+        media_type=MediaType.CDA_XML,
+        record_class=RecordClass.DOCUMENT,
+        classes=mask([RecordClass.DOCUMENT]),
+        label=Label[marked[1]] if marked and marked[1] in Label.__members__ else Label.N,
+        subjects=(ids[0][:TEXT_MAX],) if ids else (),
+        names=(name[:TEXT_MAX],) if name else (),
+        from_ms=from_ms,
+        until_ms=until_ms,
+        title=title[1].strip()[:TEXT_MAX] if title else "CDA",
+    )

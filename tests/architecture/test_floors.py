@@ -1,0 +1,92 @@
+"""Floors and purity: imports point down only, and what must be pure cannot reach a clock, a disk or a die."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.sources import ROOT, Source, imports_of, product
+
+PURE = ("l1.ground", "l1.rules", "l2.protocol", "l2.records")
+IMPURE = {
+    "asyncio", "httpx", "hypercorn", "lmdb", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
+    "select", "selectors", "shutil", "signal", "socket", "ssl", "starlette", "structlog", "subprocess", "tempfile",
+    "threading", "time", "trio", "urllib", "uuid",
+}  # fmt: skip
+IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
+IMPURE_METHODS = {"now", "today", "utcnow", "getrandom", "urandom"}
+FLOORS = [
+    {"l1.ground"},
+    {"l1.rules"},
+    {"l1.reader"},
+    {"l2.protocol", "l2.records"},
+    {"l2.link", "l2.desk", "l1.serving"},
+]
+TOP = {"l1.node", "l2.node", "client"}
+KEEPERS = {
+    "coincurve": ("l1.ground.signing",),
+    "nacl": ("l1.ground.sealed", "l2.records"),
+    "lmdb": ("l1.node", "l2.node"),
+}
+"""Who alone may know a library."""
+
+
+def floor_of(module: str) -> tuple[int, str] | None:
+    """The floor's number and the package that stands on it; None for other people's modules."""
+    for number, packages in enumerate([*FLOORS, TOP]):
+        for package in packages:
+            if module == package or module.startswith(f"{package}."):
+                return number, package
+    return None
+
+
+def name_of(source: Source) -> str:
+    return source.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@pytest.mark.parametrize("source", product(), ids=lambda source: source.path)
+def test_imports_point_down_and_siblings_do_not_know_each_other(source: Source) -> None:
+    here = floor_of(name_of(source))
+    if here is None:
+        assert name_of(source) in {"l1", "l2"}
+        return
+    for module in imports_of(source):
+        there = floor_of(module)
+        assert there is None or there[0] < here[0] or there[1] == here[1], f"{source.path} imports {module}"
+
+
+@pytest.mark.parametrize("source", [s for s in product() if s.is_in(*PURE)], ids=lambda source: source.path)
+def test_pure_floors_are_pure(source: Source) -> None:
+    for module in imports_of(source):
+        assert module.split(".")[0] not in IMPURE, f"{source.path} imports {module}"
+    calls = [node.func for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
+    assert not {call.id for call in calls if isinstance(call, ast.Name)} & IMPURE_CALLS
+    assert not {call.attr for call in calls if isinstance(call, ast.Attribute)} & IMPURE_METHODS
+
+
+@pytest.mark.parametrize("library", KEEPERS)
+def test_only_its_keepers_know_a_library(library: str) -> None:
+    for source in product():
+        if any(module.split(".")[0] == library for module in imports_of(source)):
+            name = name_of(source)
+            kept = any(name == keeper or name.startswith(f"{keeper}.") for keeper in KEEPERS[library])
+            assert kept, f"{source.path} imports {library}"
+
+
+def test_pure_floors_load_without_the_impure_libraries() -> None:
+    """Also indirectly: importing every pure module loads neither trio nor lmdb nor a server."""
+    modules = [name_of(source) for source in product() if source.is_in("l1.ground", "l1.rules", "l2.protocol")]
+    program = (
+        f"import importlib, sys\nfor m in {modules!r}: importlib.import_module(m)\n"
+        "print(*sorted({'trio', 'lmdb', 'httpx', 'starlette', 'hypercorn', 'structlog'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == ""
+
+
+def test_the_import_linter_says_the_same() -> None:
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    command = [sys.executable, "-c", program, "--no-cache"]
+    linter = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert linter.returncode == 0, linter.stdout

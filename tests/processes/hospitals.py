@@ -1,0 +1,98 @@
+"""Two hospitals on a chain as real processes, for tests: what they share, and small questions to them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from client.demo.play import GIFT
+from client.demo.records import BOND, DEPOSIT
+from client.demo.world import Hospital, World, open_world, wait_until
+from l1.ground.codes import Label, MediaType, RecordClass, mask
+from l1.ground.hashing import digest
+from l2.desk import words
+from l2.desk.drafts import ConsentDraft, Draft, GrantDraft
+
+__all__ = ["both_open", "consents", "fails", "grants", "open_channel", "pair", "run_arguments"]
+
+START_S = 60.0
+UNTIL_MS = 4_000_000_000_000
+
+
+def run_arguments(folder: Path) -> list[str]:
+    return ["l2.node", "run", "--folder", str(folder)]
+
+
+def fails(arguments: Sequence[str], password: str) -> tuple[int, str]:
+    """Exit status and standard error of a command that does not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env=os.environ | {"INTERWARD_PASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_S,
+        stdin=subprocess.DEVNULL,
+    )
+    return done.returncode, done.stderr
+
+
+@asynccontextmanager
+async def pair(folder: Path) -> AsyncIterator[tuple[World, Hospital, Hospital]]:
+    """A chain and two running hospitals, in an empty folder."""
+    async with open_world(folder) as world:
+        await world.found_chain(follower=False)
+        yield world, await world.add_hospital("A", GIFT), await world.add_hospital("B", GIFT)
+
+
+async def open_channel(a: Hospital, b: Hospital, *, window_ms: int = 3_600_000) -> str:
+    """A opens a channel with B; both are ready to write."""
+    wanted = words.OpenChannel(peer=b.id.hex(), deposit=DEPOSIT, peer_deposit=DEPOSIT, bond=BOND, window_ms=window_ms)
+    channel = await a.desk.open_channel(wanted)
+    await both_open(a, b, channel)
+    return channel
+
+
+async def both_open(a: Hospital, b: Hospital, channel: str) -> None:
+    async def are_open() -> bool:
+        found = [view for one in (a, b) for view in await one.desk.channels() if view.id == channel]
+        return len(found) == 2 and all(view.state == "open" for view in found)
+
+    await wait_until("the channel is open at both hospitals", are_open, START_S)
+
+
+def consents(name: str, start: int, count: int) -> list[Draft]:
+    """Consents that differ from all others: their digests tell which they are."""
+    return [
+        ConsentDraft(
+            patient=f"{name}-{number}",
+            permit=True,
+            purposes=0x1FF,
+            classes=mask(RecordClass),
+            label_ceiling=Label.V,
+            from_ms=0,
+            until_ms=UNTIL_MS,
+            digest=digest(f"{name}-{number}".encode()),
+        )
+        for number in range(start, start + count)
+    ]
+
+
+def grants(indices: Sequence[int]) -> list[Draft]:
+    """A grant on each of the writer's own consents."""
+    return [
+        GrantDraft(
+            consent=index,
+            request=None,
+            fee=0,
+            purposes=1,
+            from_ms=0,
+            until_ms=UNTIL_MS - 1,
+            record_class=RecordClass.OBSERVATION,
+            label=Label.N,
+            media_type=MediaType.FHIR_JSON,
+        )
+        for index in indices
+    ]

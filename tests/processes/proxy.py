@@ -1,0 +1,67 @@
+"""A wire between two processes that can be cut, or held so that both ends believe that it still stands."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import trio
+
+__all__ = ["Wire", "open_wire"]
+
+CHUNK_BYTES = 65_536
+
+
+class Wire:
+    """Forwards every connection to a port on loopback. Made by `open_wire`."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self._scopes: set[trio.CancelScope] = set()
+        self._flows = trio.Event()
+        self._flows.set()
+
+    def cut(self) -> None:
+        """Every connection breaks; new ones may be made."""
+        for scope in list(self._scopes):
+            scope.cancel()
+
+    def hold(self) -> None:
+        """Nothing gets through, and nobody is told."""
+        self._flows = trio.Event()
+
+    def release(self) -> None:
+        self._flows.set()
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        with trio.CancelScope() as scope, suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            self._scopes.add(scope)
+            try:
+                await self._flows.wait()
+                other = await trio.open_tcp_stream("127.0.0.1", self.target)
+                async with stream, other, trio.open_nursery() as nursery:
+                    nursery.start_soon(self._pump, stream, other, nursery.cancel_scope)
+                    nursery.start_soon(self._pump, other, stream, nursery.cancel_scope)
+            finally:
+                self._scopes.discard(scope)
+                await trio.aclose_forcefully(stream)
+
+    async def _pump(self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+        with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            while data := await source.receive_some(CHUNK_BYTES):
+                await self._flows.wait()
+                await sink.send_all(data)
+        scope.cancel()
+
+
+@asynccontextmanager
+async def open_wire(target: int) -> AsyncIterator[Wire]:
+    """A wire to a port; `port` is where it begins."""
+    wire = Wire(target)
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        wire.port = listener.socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, wire.serve, [listener])
+        try:
+            yield wire
+        finally:
+            nursery.cancel_scope.cancel()

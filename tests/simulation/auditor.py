@@ -1,0 +1,349 @@
+"""The auditor stands outside, hears every word of every honest hospital, sees every disk, and knows every rule.
+
+A rule that breaks raises `Violation`, which names it. What hospitals said is kept per signer: one log of one channel.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from l1.ground.faults import Refused
+from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, open_commitment
+from l1.rules.state import Channel as L1Channel
+from l1.rules.state import Phase as L1Phase
+from l1.rules.transactions import Checkpoint, Close
+from l2.protocol.batch import decode_batch
+from l2.protocol.channel import commitment_at, decode_channel_row, decode_log_row
+from l2.protocol.events import Event, Froze, MessageReceived, Send, Submit
+from l2.protocol.limits import HELD_BATCHES_MAX, QUEUED_ENTRIES_MAX, WINDOW_BATCHES
+from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
+from l2.protocol.phases import Phase
+from l2.protocol.rows import batch_key, head_key, state_key
+from tests.simulation.decoding import resume_in
+from tests.simulation.reference import check_log
+
+if TYPE_CHECKING:
+    from tests.simulation.keeper import Keeper
+    from tests.simulation.node import Node
+    from tests.simulation.world import World
+
+__all__ = ["Auditor", "Violation"]
+
+UNSEEN_MAX = 4 * WINDOW_BATCHES + 8  # heads of ours that wait for the peer's `seen`; answers alone are not windowed
+INBOX_MAX = 512
+
+
+class Violation(AssertionError):  # noqa: N818 - it is a finding, not an error of the simulator
+    """A rule that was broken: `checker` is its name."""
+
+    def __init__(self, checker: str, detail: str) -> None:
+        super().__init__(f"{checker}: {detail}")
+        self.checker, self.detail = checker, detail
+
+
+@dataclass(slots=True)
+class Signer:
+    """What one hospital said about its own log in one channel, and what was promised about it."""
+
+    said: dict[int, Commitment] = field(default_factory=dict)
+    top: Commitment | None = None
+    resumes: list[Resume] = field(default_factory=list)
+    acknowledged: int = 0
+    acknowledged_root: bytes = b""
+    last_word: int | None = None  # the size of its final commitment, once said
+    spent: int = 0  # the most that it ever said
+    seen: set[tuple[int, bytes]] = field(default_factory=set)  # the peer's heads that it ever signed for
+    held: int = 0  # how much of the peer's log its disk held when the close was posted
+    income: int | None = None  # what its disk knew the peer to have paid when the close was posted
+
+
+class Auditor:
+    """See the module."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.signers: dict[tuple[bytes, int], Signer] = {}
+        self.retired_keepers: dict[tuple[bytes, int], Keeper] = {}
+
+    def violated(self, checker: str, detail: str) -> None:
+        raise Violation(checker, detail)
+
+    def require(self, condition: object, checker: str, detail: str) -> None:
+        if not condition:
+            raise Violation(checker, detail)
+
+    def signer(self, channel: bytes, side: int) -> Signer:
+        return self.signers.setdefault((channel, side), Signer())
+
+    # -- what is said -----------------------------------------------------------------------------------------------
+
+    def said(self, keeper: "Keeper", send: Send) -> None:
+        """A message leaves an honest process."""
+        self._world.note_message(keeper, send)
+        rows = keeper.node.disk.rows(keeper.id)
+        match send.type:
+            case Message.BATCH:
+                batch = decode_batch(send.payload)
+                commitment = decode_commitment(batch.commitment.body)
+                stored = rows.get(batch_key(keeper.side, commitment.size - len(batch.publics)))
+                self.require(stored == send.payload, "durable before visible", f"a batch of {commitment.size} entries")
+                self._note(keeper, commitment)
+            case Message.SHUTDOWN:
+                state = decode_channel_row(rows.get(state_key()) or b"")
+                self.require(
+                    state.finals[keeper.side] is not None, "durable before visible", "a last word that is not written"
+                )
+                self._note(keeper, decode_commitment(decode_shutdown(send.payload).final.body))
+                signer = self.signer(keeper.id, keeper.side)
+                signer.last_word = decode_commitment(decode_shutdown(send.payload).final.body).size
+            case Message.RESUME_GIVEN:
+                resume = resume_in(decode_resume_given(send.payload).resume)
+                state = decode_channel_row(rows.get(state_key()) or b"")
+                promised = state.peer_floor >= resume.height
+                self.require(promised, "durable before visible", "a resume whose promise is not written")
+                self._note_resume(resume)
+            case _:
+                pass
+
+    def submitted(self, keeper: "Keeper", submit: Submit) -> None:
+        """Something goes to the chain: no close without its `closing` on the disk."""
+        signer = self.signer(keeper.id, keeper.side)
+        shown: tuple[Signed, ...] = ()
+        match submit.action:
+            case Close(own=own):
+                state = decode_channel_row(keeper.node.disk.rows(keeper.id).get(state_key()) or b"")
+                self.require(state.phase != Phase.OPEN, "durable before visible", "a close without its `closing`")
+                signer.last_word = keeper.channel.own.size
+                shown = () if own is None else (own,)
+            case Checkpoint(heads=heads):
+                shown = tuple(signed for each in heads for signed in each.commitments)
+            case _:
+                pass
+        for commitment in map(decode_commitment, [signed.body for signed in shown]):
+            if commitment.side == keeper.side:
+                signer.spent = max(signer.spent, commitment.spent)
+                signer.seen.add((commitment.seen_size, commitment.seen_root))
+
+    def _note(self, keeper: "Keeper", said: Commitment) -> None:
+        signer = self.signer(keeper.id, said.side)
+        known = signer.said.get(said.size)
+        if known is not None:
+            same = (known.root, known.spent, known.seen) == (said.root, said.spent, said.seen)
+            self.require(same, "two heads of one size", f"hospital {keeper.node.number} at {said.size} entries")
+        for resume in signer.resumes:
+            void = said.height < resume.height and said.size > resume.size
+            self.require(
+                not void, "below its resume", f"{said.size} entries at {said.height}, resumed at {resume.height}"
+            )
+        if signer.last_word is not None:
+            ended = said.size <= signer.last_word
+            self.require(ended, "signs after closing", f"{said.size} entries after a last word at {signer.last_word}")
+        if signer.top is None or said.size > signer.top.size:
+            self._check_top(signer, said)
+            signer.top = said
+        signer.said[said.size] = said
+        signer.seen.add((said.seen_size, said.seen_root))
+        signer.spent = max(signer.spent, said.spent)
+
+    def _check_top(self, signer: Signer, said: Commitment) -> None:
+        before = signer.top
+        if before is not None:
+            rises = said.spent >= before.spent and said.seen_size >= before.seen_size and said.height >= before.height
+            self.require(rises, "totals never fall", f"from {before} to {said}")
+        peer = self.signers.get((said.channel, 1 - said.side))
+        known = None if peer is None else peer.said.get(said.seen_size)
+        if known is not None and self._world.is_honest_channel(said.channel):
+            self.require(known.root == said.seen_root, "seen is what was signed", f"seen {said.seen_size}")
+
+    def _note_resume(self, resume: Resume) -> None:
+        """Words of the resuming side that its peer never held are void from here on."""
+        signer = self.signer(resume.channel, resume.side)
+        signer.resumes.append(resume)
+        for size in [size for size in signer.said if size > resume.size]:
+            if signer.said[size].height < resume.height:
+                del signer.said[size]
+        kept = [size for size in signer.said if signer.top is not None and size <= signer.top.size]
+        signer.top = signer.said[max(kept)] if kept else None
+
+    # -- what must not be lost --------------------------------------------------------------------------------------
+
+    def acknowledged(self, keeper: "Keeper", size: int) -> None:
+        """A writer hears that its peer holds its log: then the peer's disk does, at this very moment."""
+        signer = self.signer(keeper.id, keeper.side)
+        if keeper.node.is_mallory or size <= signer.acknowledged:
+            return
+        peer = self._world.peer_of(keeper)
+        signer.acknowledged = size
+        said = signer.said.get(size)
+        signer.acknowledged_root = said.root if said is not None else b""
+        if not peer.is_mallory and not self._world.is_behind(peer, keeper.id):
+            held = decode_log_row(peer.disk.rows(keeper.id).get(head_key(keeper.side)) or b"").frontier.size
+            self.require(held >= size, "acknowledged is durable", f"{size} entries acknowledged, {held} on the disk")
+
+    def crashed(self, node: "Node") -> None:
+        """What is on a disk after a crash covers all that its hospital ever said."""
+        if node.is_mallory:
+            return
+        for (channel, side), signer in self.signers.items():
+            if self._world.side_of(node, channel) != side or self._world.is_over(channel):
+                continue
+            if self._world.is_behind(node, channel):
+                continue
+            stored = node.disk.rows(channel).get(head_key(side))
+            size = 0 if stored is None else decode_log_row(stored).frontier.size
+            known = max(signer.said, default=0)
+            self.require(size >= known, "durable before visible", f"{known} entries were said, {size} survive a crash")
+
+    def restored(self, node: "Node") -> None:
+        """An operator went back in time: its last words may be forgotten, for its peer keeps them."""
+        for (channel, side), signer in self.signers.items():
+            if self._world.side_of(node, channel) == side:
+                signer.last_word = None
+                signer.income = None
+
+    def check_total(self, keeper: "Keeper") -> None:
+        """An honest hospital holds no signed total of its peer that its own fold does not come to."""
+        head, fold = keeper.channel.peer.commitment, keeper.channel.fold.logs[1 - keeper.side]
+        same = head is None or keeper.node.is_mallory or head.spent == fold.spent
+        self.require(same, "what is signed as spent was spent", f"{head}, the fold says {fold.spent}")
+
+    def check_equivocation(self, keeper: "Keeper", events: list[Event]) -> None:
+        """An honest hospital that has just heard a second head of one size trusts its peer no more."""
+        channel = keeper.channel
+        if keeper.node.is_mallory or not self._world.peer_of(keeper).is_mallory or channel.phase is not Phase.OPEN:
+            return
+        if not channel.established or not channel.resumed or channel.held:
+            return
+        for event in events:
+            if isinstance(event, MessageReceived) and event.type == Message.BATCH:
+                said = self._genuine(keeper, event.payload)
+                held = None if said is None else commitment_at(channel, 1 - keeper.side, said.size)
+                if said is not None and held is not None:
+                    known = decode_commitment(held.body)
+                    same = (known.root, known.spent, known.seen) == (said.root, said.spent, said.seen)
+                    self.require(same, "equivocation is noticed", f"at {said.size} entries")
+
+    @staticmethod
+    def _genuine(keeper: "Keeper", payload: bytes) -> Commitment | None:
+        try:
+            signed = decode_batch(payload).commitment
+            key = keeper.channel.peer_keys.get(signed.key)
+            return None if key is None else open_commitment(signed, keeper.channel.context, key)
+        except Refused:
+            return None
+
+    def is_level(self, keeper: "Keeper") -> bool:
+        """Whether a hospital whose disk went back holds again all that it said and all that it acknowledged."""
+        channel = keeper.channel
+        own, peer = self.signer(keeper.id, keeper.side), self.signer(keeper.id, 1 - keeper.side)
+        return (
+            channel.resumed and channel.own.size >= max(own.said, default=0) and channel.peer.size >= peer.acknowledged
+        )
+
+    def froze(self, keeper: "Keeper", froze: Froze) -> None:
+        self._world.counts["froze"] += 1
+        peer = self._world.peer_of(keeper)
+        honest = not keeper.node.is_mallory and not peer.is_mallory
+        detail = f"hospital {keeper.node.number} blames {peer.number}: {froze.fault.name} {froze.detail}"
+        self.require(not honest, "an honest peer is never blamed", detail)
+
+    def check_limits(self, keeper: "Keeper") -> None:
+        channel = keeper.channel
+        within = (
+            len(channel.held) <= HELD_BATCHES_MAX
+            and len(channel.under_way) <= WINDOW_BATCHES
+            and channel.unanswered <= WINDOW_BATCHES + 1
+            and channel.queued <= QUEUED_ENTRIES_MAX
+            and len(keeper.inbox) <= INBOX_MAX
+        )
+        if not within and not keeper.node.is_mallory and channel.may_sign():
+            sizes = (len(channel.held), len(channel.under_way), channel.unanswered, channel.queued, len(keeper.inbox))
+            self.violated("queues are bounded", f"held, under way, unanswered, queued, inbox: {sizes}")
+
+    # -- what the chain decides -------------------------------------------------------------------------------------
+
+    def on_chain(self, row: L1Channel) -> None:
+        """The row of a channel has changed."""
+        for side in (0, 1):
+            head, node = row.sides[side].settled, self._world.node_of(row.opening.hospitals[1 - side])
+            both = not head.size or node.is_mallory or (head.size, head.root) in self.signer(row.id, 1 - side).seen
+            self.require(both, "only settled heads raise a floor", f"log {side} at {head.size} entries")
+        if row.phase == L1Phase.CLOSING:
+            for side in (0, 1):
+                signer = self.signer(row.id, side)
+                if signer.income is None:
+                    signer.held, signer.income = self._known(row, side)
+        if row.phase == L1Phase.SETTLED:
+            waited = row.together or self._world.chain.tip.clock_ms >= row.closes_at_ms
+            self.require(waited, "the window is kept", f"settled before {row.closes_at_ms}")
+            for side in (0, 1):
+                node = self._world.node_of(row.opening.hospitals[side])
+                if not node.is_mallory:
+                    self._check_paid(row, side, node)
+
+    def _known(self, row: L1Channel, side: int) -> tuple[int, int]:
+        """Size and total of the peer's log on a hospital's disk."""
+        node = self._world.node_of(row.opening.hospitals[side])
+        stored = node.disk.rows(row.id).get(head_key(1 - side))
+        signed = None if stored is None else decode_log_row(stored).commitment
+        known = None if signed is None else decode_commitment(signed.body)
+        return (0, 0) if known is None else (known.size, known.spent)
+
+    def _check_paid(self, row: L1Channel, side: int, node: "Node") -> None:
+        own, peer = row.sides[side], row.sides[1 - side]
+        forfeits = row.stale and row.closer == side
+        self.require(not forfeits, "an honest hospital never forfeits", f"hospital {node.number} lost its bond")
+        signer = self.signer(row.id, side)
+        income = signer.income if signer.income is not None else self._known(row, side)[1]
+        if self._world.is_behind(node, row.id):
+            income = 0
+        elif row.closer == 1 - side and not (row.together or row.lost or row.stale):
+            shown = row.closed_size >= signer.held
+            self.require(shown, "a stale close is punished", f"hospital {node.number} held {signer.held} entries")
+        both = own.deposit + peer.deposit
+        least = min(max(own.deposit - signer.spent + income, 0), both) + own.bond
+        detail = f"hospital {node.number} got {own.paid_out} of at least {least}"
+        self.require(own.paid_out >= least, "an honest hospital never loses credits", detail)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def retired(self, keeper: "Keeper") -> None:
+        self.retired_keepers[keeper.id, keeper.side] = keeper
+        self.check_folds(keeper)
+
+    def check_folds(self, keeper: "Keeper") -> None:
+        """What the fold says is what a plain reading of both logs says."""
+        if keeper.node.is_mallory:
+            return
+        wrong = check_log(keeper.channel)
+        if wrong is not None:
+            self.violated(*wrong)
+
+    def check_pair(self, first: "Keeper", second: "Keeper") -> None:
+        """Both sides hold one truth wherever they hold the same heads."""
+        if first.node.is_mallory or second.node.is_mallory:
+            return
+        for side in (0, 1):
+            one, two = first.channel, second.channel
+            if one.heads[side].size == two.heads[side].size:
+                same_root = one.heads[side].frontier == two.heads[side].frontier
+                self.require(same_root, "folds agree", f"other roots of log {side}")
+                ours, theirs = one.fold.logs[side], two.fold.logs[side]
+                same = (ours.marks, ours.endings, ours.spent) == (theirs.marks, theirs.endings, theirs.spent)
+                if [log.size for log in one.heads] == [log.size for log in two.heads]:
+                    self.require(same, "folds agree", f"marks, endings or totals of log {side} differ")
+
+    def check_kept(self, keepers: list["Keeper"]) -> None:
+        """What was acknowledged stands in the log of every holder that is not behind."""
+        for keeper in keepers:
+            for side in (0, 1):
+                signer = self.signer(keeper.id, side)
+                size, root = signer.acknowledged, signer.acknowledged_root
+                if not size or not root or not self._world.is_honest_channel(keeper.id):
+                    continue
+                held = keeper.channel.heads[side].size
+                self.require(held >= size, "acknowledged is never lost", f"{held} of {size} entries of log {side}")
+                signed = commitment_at(keeper.channel, side, size)
+                self.require(signed is not None, "acknowledged is never lost", f"no head at {size}")
+                assert isinstance(signed, Signed)
+                same = decode_commitment(signed.body).root == root
+                self.require(same, "acknowledged is never lost", f"another root at {size}")

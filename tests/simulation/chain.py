@@ -1,0 +1,157 @@
+"""The chain of a simulated world: the real rules, one authority, a state in memory; credits are counted every block."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from l1.ground.codec import encode
+from l1.ground.faults import Refused
+from l1.ground.hashing import digest
+from l1.ground.limits import VERSION
+from l1.ground.signing import Context, PrivateKey, Purpose, sign
+from l1.rules.blocks import Header, begin, check_follows, execute, select
+from l1.rules.commitment import Opening, channel_id
+from l1.rules.genesis import Allocation, Genesis, Parameters, chain_id
+from l1.rules.invariants import check_conserved
+from l1.rules.state import Channel, Draft, Hospital, decode_channel
+from l1.rules.transactions import Action, Admit, Open, Transfer, account_of, admission_words, sign_transaction
+
+__all__ = ["HEARTBEAT_MS", "START_MS", "SimChain"]
+
+START_MS = 1_800_000_000_000
+HEARTBEAT_MS = 5_000
+BLOCK_MS = 100
+TOTAL = 2**45
+GIVEN = 2**32  # credits of every hospital
+HOT = 2**20  # credits of its channel key, for deposits
+
+Answer = Callable[[Refused | None], None]
+
+
+@dataclass(slots=True)
+class _Asked:
+    action: Action
+    answer: Answer
+
+
+class SimChain:
+    """`pending` holds what waits, by signing key: one transaction of a key goes into a block."""
+
+    def __init__(self) -> None:
+        self.registrar = PrivateKey(digest(b"simulated registrar"))
+        self.genesis = Genesis(
+            version=VERSION,
+            name="simulation",
+            time_ms=START_MS,
+            salt=bytes(32),
+            authority=PrivateKey(digest(b"simulated authority")).public_key,
+            registrars=(self.registrar.public_key,),
+            allocations=(Allocation(account=account_of(self.registrar.public_key), credits=TOTAL),),
+            parameters=Parameters(heartbeat_ms=HEARTBEAT_MS, block_ms=BLOCK_MS),
+        )
+        self.id = chain_id(self.genesis)
+        first = begin(self.genesis)
+        self.tip: Header = first.header
+        self.rows, self.nodes = dict(first.writes), dict(first.nodes)
+        self.pending: dict[bytes, deque[_Asked]] = {}
+        self.signers: dict[bytes, PrivateKey] = {}
+        self.channels: dict[bytes, Channel] = {}
+        self.transactions = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.rows.get(key)
+
+    @property
+    def draft(self) -> Draft:
+        return Draft(self)
+
+    def hospital(self, hospital: bytes) -> Hospital:
+        found = self.draft.get_hospital(hospital)
+        assert found is not None
+        return found
+
+    def ask(self, signer: PrivateKey, action: Action, answer: Answer = lambda _: None) -> None:
+        """Queue an action; the answer comes with the block that takes or refuses it."""
+        self.signers[signer.public_key] = signer
+        self.pending.setdefault(signer.public_key, deque()).append(_Asked(action, answer))
+
+    @property
+    def has_work(self) -> bool:
+        return any(self.pending.values())
+
+    def make_block(self, now_ms: int) -> list[bytes]:
+        """The next block; the ids of channels whose rows it changed."""
+        asked: dict[bytes, _Asked] = {}
+        for key, waiting in self.pending.items():
+            if waiting:
+                nonce = self.draft.get_account(account_of(key)).nonce
+                taken = waiting.popleft()
+                asked[sign_transaction(self.signers[key], self.id, nonce, taken.action)] = taken
+        time_ms = max(now_ms, self.tip.time_ms)
+        accepted, refused = select(self, self.tip, list(asked), time_ms)
+        done = execute(self, self.nodes.__getitem__, self.tip, accepted, time_ms=time_ms)
+        check_follows(self.tip, done.header, self.genesis.parameters)
+        self.rows.update(done.writes)
+        self.nodes.update(done.nodes)
+        self.tip = done.header
+        self.transactions += len(accepted)
+        if done.writes:
+            check_conserved(self.rows, TOTAL)
+        changed = [key[len(b"channel/") :] for key in done.writes if key.startswith(b"channel/")]
+        for channel in changed:
+            self.channels[channel] = decode_channel(self.rows[b"channel/" + channel])
+        for transaction in accepted:
+            asked[transaction].answer(None)
+        for transaction, why in refused:
+            asked[transaction].answer(why)
+        return changed
+
+    # -- what happens before the world begins -----------------------------------------------------------------------
+
+    def admit(self, name: str, root: PrivateKey, channel: PrivateKey) -> None:
+        tls, sealing = digest(name.encode() + b" tls"), digest(name.encode() + b" sealing")
+        words = admission_words(
+            name=name,
+            endpoint="127.0.0.1:7000",
+            root=root.public_key,
+            channel=channel.public_key,
+            tls=tls,
+            sealing=sealing,
+        )
+        admission = Admit(
+            name=name,
+            endpoint="127.0.0.1:7000",
+            root=root.public_key,
+            channel=channel.public_key,
+            tls=tls,
+            sealing=sealing,
+            possession=sign(root, Purpose.KEY, Context(chain=self.id), words),
+        )
+        given = Transfer(to=account_of(root.public_key), amount=GIVEN)
+        hot = Transfer(to=account_of(channel.public_key), amount=HOT)
+        for action in (admission, given, hot):
+            self.ask(self.registrar, action)
+            self.make_block(self.tip.time_ms)
+
+    def open(
+        self, roots: tuple[PrivateKey, PrivateKey], nonce: int, *, deposit: int, bond: int, window_ms: int
+    ) -> bytes:
+        """Ask to open a channel between two hospitals; its id."""
+        opening = Opening(
+            version=VERSION,
+            chain=self.id,
+            hospitals=(account_of(roots[0].public_key), account_of(roots[1].public_key)),
+            nonce=digest(nonce.to_bytes(8, "big")),
+            deposits=(deposit, deposit),
+            bond=bond,
+            window_ms=window_ms,
+            answer_ms=10_000,
+            expires=self.tip.height + 1_000,
+        )
+        context, body = Context(chain=self.id), encode(opening)
+        signatures = (
+            sign(roots[0], Purpose.OPENING, context, body),
+            sign(roots[1], Purpose.OPENING, context, body),
+        )
+        self.ask(roots[0], Open(opening=opening, signatures=signatures))
+        return channel_id(opening)

@@ -1,0 +1,331 @@
+"""Mallory: a hospital that has the real core, and its keys, and no conscience.
+
+Most of the time it plays along, so that there is something to betray. What it says may be held back, changed, said
+twice or said to be somebody else's; from time to time it forks its own log, signs what no core would sign, and closes
+with any old commitment it ever saw.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from l1.ground.codec import encode
+from l1.ground.faults import Refused
+from l1.ground.hashing import digest
+from l1.ground.signing import Purpose
+from l1.rules.commitment import Commitment, Signed, decode_commitment, sign_shape
+from l1.rules.state import Phase as L1Phase
+from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, ResumeChannel, Settle
+from l2.protocol import writer
+from l2.protocol.batch import decode_batch
+from l2.protocol.channel import Me
+from l2.protocol.events import Append, MessageReceived, Send, Submit
+from l2.protocol.marks import HAS_ENDED, VOID
+from l2.protocol.messages import Message, Reestablish, ResumeGiven, decode_reestablish, decode_resume_given
+from l2.protocol.phases import Phase
+from tests.simulation.decoding import resume_in
+from tests.simulation.keeper import Keeper
+from tests.simulation.node import CHANNEL_NUMBER, Node
+from tests.simulation.workload import any_entries
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["Mallory"]
+
+KEPT = 200  # signed words and messages of each channel that it remembers
+
+
+class Mallory(Node):
+    """See the module."""
+
+    is_mallory = True
+
+    def __init__(self, world: "World", number: int) -> None:
+        super().__init__(world, number)
+        self.words: dict[bytes, tuple[list[Signed], list[Signed]]] = {}
+        self.messages: dict[bytes, list[MessageReceived]] = {}
+        self.resumes: dict[bytes, list[Signed]] = {}
+        self.silent_until = 0
+        self.is_subtle = world.rng.random() < 0.5  # does nothing that freezes a channel at once
+
+    def threw(self, keeper: Keeper, error: Exception) -> None:
+        """It has confused its own core: a new process begins."""
+        self.world.counts["mallory confused herself"] += 1
+        self.crash()
+
+    # -- what it hears and says -------------------------------------------------------------------------------------
+
+    def remember(self, keeper: Keeper, message: MessageReceived) -> None:
+        """Every signed word of either side may be of use one day."""
+        kept = self.messages.setdefault(keeper.id, [])
+        kept.append(message)
+        del kept[:-KEPT]
+        try:
+            if message.type in (Message.BATCH, Message.GIVEN_BACK):
+                signed = decode_batch(message.payload).commitment
+                words = self.words.setdefault(keeper.id, ([], []))[decode_commitment(signed.body).side]
+                words.append(signed)
+                if len(words) > KEPT:
+                    del words[self.world.rng.randrange(len(words))]
+            elif message.type == Message.RESUME_GIVEN:
+                self.resumes.setdefault(keeper.id, []).append(decode_resume_given(message.payload).resume)
+        except Refused:
+            return
+
+    def heard(self, keeper: Keeper, message: MessageReceived) -> None:
+        self.remember(keeper, message)
+
+    def say(self, keeper: Keeper, send: Send) -> None:
+        """Say it, or not, or otherwise."""
+        rng, message = self.world.rng, MessageReceived(int(send.type), send.payload)
+        self.remember(keeper, message)
+        if self.world.now < self.silent_until and not self.world.is_calm:
+            return None
+        odds = 0 if self.world.is_calm or self.is_subtle else rng.random()
+        if self.is_subtle and not self.world.is_calm and send.type == Message.RESUME_GIVEN and rng.random() < 0.5:
+            self._did("says less in resume")
+            message = MessageReceived(message.type, self._other_resume(keeper, send.payload, kind=0))
+        if odds > 0.995:
+            return self._did("withholds")
+        if odds > 0.99:
+            self._did("says it twice")
+            keeper.post(message)
+        elif odds > 0.985:
+            self._did("mutates")
+            message = MessageReceived(message.type, self._mutated(message.payload))
+        elif send.type == Message.REESTABLISH and odds > 0.6:
+            self._did("lies about heads")
+            message = MessageReceived(message.type, self._other_heads(send.payload))
+        elif send.type == Message.RESUME_GIVEN and odds > 0.5:
+            self._did("lies in resume")
+            message = MessageReceived(message.type, self._other_resume(keeper, send.payload))
+        keeper.post(message)
+        return None
+
+    def _did(self, what: str) -> None:
+        self.world.counts[f"mallory {what}"] += 1
+
+    def _mutated(self, payload: bytes) -> bytes:
+        rng = self.world.rng
+        data = bytearray(payload)
+        match rng.randrange(4):
+            case 0:
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[rng.randrange(len(data)) :]
+            case 2:
+                data += rng.randbytes(rng.randint(1, 9))
+            case _:
+                data = bytearray(rng.randbytes(rng.randint(0, 80)))
+        return bytes(data)
+
+    def _other_heads(self, payload: bytes) -> bytes:
+        said: Reestablish = decode_reestablish(payload)
+        rng = self.world.rng
+        field = rng.choice(("own_size", "peer_size", "own_root", "peer_root"))
+        if field.endswith("root"):
+            return encode(replace(said, **{field: rng.randbytes(32)}))
+        size = max(0, getattr(said, field) + rng.choice((-1, 1, -10, 10, -1000)))
+        return encode(replace(said, **{field: size}))
+
+    def _other_resume(self, keeper: Keeper, payload: bytes, kind: int | None = None) -> bytes:
+        """Smaller, larger, another root or another height, and signed all the same."""
+        rng = self.world.rng
+        resume = resume_in(decode_resume_given(payload).resume)
+        heads = [decode_commitment(each.body) for each in self._words(keeper)[1 - keeper.side]]
+        older = [each for each in heads if each.size <= resume.size]
+        match rng.randrange(4) if kind is None else kind:
+            case 0 if older:
+                head = rng.choice(older)
+                resume = replace(resume, size=head.size, root=head.root)
+            case 1:
+                resume = replace(resume, size=resume.size + rng.randint(1, 50))
+            case 2:
+                resume = replace(resume, root=rng.randbytes(32))
+            case 3:
+                resume = replace(resume, height=max(0, resume.height + rng.choice((-1, 1, 100))))
+        signed = sign_shape(self.key, CHANNEL_NUMBER, Purpose.RESUME, keeper.channel.context, resume)
+        self.resumes.setdefault(keeper.id, []).append(signed)
+        return encode(ResumeGiven(resume=signed))
+
+    def _words(self, keeper: Keeper) -> tuple[list[Signed], list[Signed]]:
+        return self.words.setdefault(keeper.id, ([], []))
+
+    # -- what it does of its own accord -----------------------------------------------------------------------------
+
+    def act(self) -> bool:
+        """One misdeed, in one of its channels."""
+        rng = self.world.rng
+        if not self.keepers:
+            return False
+        keeper = rng.choice(list(self.keepers.values()))
+        deeds: list[Callable[[Keeper], bool]] = [self._write_void] * 12 + [self._silence, self._private_head]
+        deeds += [self._challenge, self._post_resume, self._settle_early]
+        deeds += [self._close_old] if rng.random() < 0.2 else []
+        deeds += [self._overspend] if rng.random() < 0.5 else []
+        if not self.is_subtle:
+            deeds += [self._replay] * 4 + [self._noise, self._fork, self._forge_seen] + [self._overspend] * 4
+        if self.world.chain.channels[keeper.id].phase == L1Phase.CLOSING:
+            deeds = [*[self._challenge] * 6, self._settle_early, self._post_resume]
+        deed = rng.choice(deeds)
+        if not deed(keeper):
+            return False
+        self._did(getattr(deed, "__name__", "").strip("_").replace("_", " "))
+        return True
+
+    def _write_void(self, keeper: Keeper) -> bool:
+        """Entries that its own fold calls void, signed all the same."""
+        channel = keeper.channel
+        if not channel.may_sign() or channel.queue or len(keeper.decided) + keeper.speaking >= 2:
+            return False
+        entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
+        return self._sign_batch(keeper, entries, terms)
+
+    def _target(self, keeper: Keeper) -> int:
+        """Some entry, by preference a void one or one that has ended."""
+        rng, channel = self.world.rng, keeper.channel
+        marks = channel.fold.logs[rng.randrange(2)].marks
+        bad = [at for at in range(max(0, len(marks) - 200), len(marks)) if marks[at] & (VOID | HAS_ENDED)]
+        return rng.choice(bad) if bad and rng.random() < 0.6 else rng.randrange(len(marks) + 2)
+
+    def _sign_batch(self, keeper: Keeper, entries: list[Any], terms: list[Any], more: int = 0) -> bool:
+        """Sign what no core would; `more` than was spent is only said, never believed by its own core."""
+        channel = keeper.channel
+        channel.fold.logs[channel.side]
+        channel.rows.begin()
+        opened = writer._opening_seen(channel, self.clock_ms())
+        channel.fold.judge(channel.side, opened + entries, terms)
+        keeper.decided.append(writer._batch(channel, opened + entries, terms))
+        keeper.speak()
+        return True
+
+    def _replay(self, keeper: Keeper) -> bool:
+        kept = self.messages.get(keeper.id)
+        if not kept:
+            return False
+        keeper.post(self.world.rng.choice(kept))
+        return True
+
+    def _noise(self, keeper: Keeper) -> bool:
+        rng = self.world.rng
+        keeper.post(MessageReceived(rng.randrange(26), rng.randbytes(rng.randint(0, 200))))
+        return True
+
+    def _silence(self, _keeper: Keeper) -> bool:
+        self.silent_until = self.world.now + self.world.rng.randint(1_000, 40_000)
+        return True
+
+    def _fork(self, keeper: Keeper) -> bool:
+        """A second self on the same rows signs another batch at the same size: the peer hears both."""
+        channel = keeper.channel
+        if channel.phase is not Phase.OPEN or not channel.own.size:
+            return False
+        me = Me(self.key, CHANNEL_NUMBER, channel.me.secret)
+        other = self.world.core.load(self.disk.rows(keeper.id).copy(), me, channel.context.chain, fresh=True)
+        other.peer_keys, other.height = channel.peer_keys, channel.height
+        other.connected = other.established = True
+        entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
+        for effect in self.world.core.step(other, [Append(entries, terms, 0)], self.clock_ms(), keeper.own_keys):
+            if isinstance(effect, Send):
+                message = MessageReceived(int(effect.type), effect.payload)
+                self.remember(keeper, message)
+                keeper.post(message)
+        return True
+
+    def _signed(self, keeper: Keeper, **changes: Any) -> Signed | None:
+        """Its newest commitment with something changed."""
+        own = keeper.channel.own.commitment
+        if own is None:
+            return None
+        said: Commitment = replace(own, **changes)
+        signed = sign_shape(self.key, CHANNEL_NUMBER, Purpose.COMMITMENT, keeper.channel.context, said)
+        self._words(keeper)[keeper.side].append(signed)
+        return signed
+
+    def _send_batch_with(self, keeper: Keeper, **changes: Any) -> bool:
+        """The newest batch again, under another commitment."""
+        kept = [each for each in self.messages.get(keeper.id, ()) if each.type == Message.BATCH]
+        signed = self._signed(keeper, **changes)
+        if not kept or signed is None:
+            return False
+        batch = decode_batch(kept[-1].payload)
+        keeper.post(MessageReceived(int(Message.BATCH), encode(replace(batch, commitment=signed))))
+        return True
+
+    def _overspend(self, keeper: Keeper) -> bool:
+        """A batch whose total is not what its log says."""
+        channel = keeper.channel
+        if not channel.may_sign() or channel.queue or len(keeper.decided) + keeper.speaking >= 2:
+            return False
+        entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
+        return self._sign_batch(keeper, entries, terms, more=self.world.rng.choice((1, 100, 10**9)))
+
+    def _forge_seen(self, keeper: Keeper) -> bool:
+        size = keeper.channel.peer.size + self.world.rng.randint(1, 20)
+        return self._send_batch_with(keeper, seen_size=size, seen_root=digest(b"nobody signed this"))
+
+    # -- the chain ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, action: Action) -> bool:
+        def answer(refused: Refused | None) -> None:
+            name = type(action).__name__
+            self.world.counts[f"mallory's {name} {'refused' if refused else 'taken'}"] += 1
+            self.world.note(f"mallory {name} {refused or 'taken'}")
+
+        self.world.chain.ask(self.key, action, answer)
+        self.world.want_block()
+        return True
+
+    def _any_word(self, keeper: Keeper, side: int) -> Signed | None:
+        words = self._words(keeper)[side]
+        return self.world.rng.choice([None, *words]) if words else None
+
+    def _close_old(self, keeper: Keeper) -> bool:
+        """With any of its own commitments, and any of the peer's."""
+        lost = self.world.rng.random() < 0.2
+        own, words = self._any_word(keeper, keeper.side), self._words(keeper)[1 - keeper.side]
+        head = None if own is None else decode_commitment(own.body)
+        seen, size = (0, 0) if head is None or lost else (head.seen_size, head.size)
+        known = [(word, decode_commitment(word.body)) for word in words]
+        fitting = [word for word, peer in known if peer.size >= seen and (lost or peer.seen_size <= size)]
+        peer = self.world.rng.choice(fitting) if fitting else None
+        return self._ask(Close(channel=keeper.id, own=None if lost else own, peer=peer, lost=lost))
+
+    def _challenge(self, keeper: Keeper) -> bool:
+        """Any word of the peer's, or one of its own that is older than what it posted: a newer one would betray it."""
+        side = self.world.rng.randrange(2)
+        posted = self.world.chain.channels[keeper.id].sides[keeper.side].posted.size
+        words = [word for word in self._words(keeper)[side] if side != keeper.side or _size(word) <= posted]
+        if not words:
+            return False
+        shown = self.world.rng.choice(words)
+        return self._ask(Challenge(channel=keeper.id, side=side, commitment=shown))
+
+    def _private_head(self, keeper: Keeper) -> bool:
+        """A head of its own that nobody else has seen, as if it were settled."""
+        size = keeper.channel.own.size + self.world.rng.randint(1, 100)
+        private = self._signed(keeper, size=size, root=digest(b"private"), spent=0)
+        peer = self._any_word(keeper, 1 - keeper.side)
+        if private is None or peer is None:
+            return False
+        heads = ChannelHeads(channel=keeper.id, commitments=(private, peer))
+        return self._ask(Checkpoint(heads=(heads,)))
+
+    def _settle_early(self, keeper: Keeper) -> bool:
+        row = self.world.chain.channels[keeper.id]
+        return row.phase == L1Phase.CLOSING and self._ask(Settle(channel=keeper.id))
+
+    def _post_resume(self, keeper: Keeper) -> bool:
+        kept = self.resumes.get(keeper.id)
+        return bool(kept) and self._ask(ResumeChannel(channel=keeper.id, resume=self.world.rng.choice(kept or [])))
+
+    def submit(self, keeper: Keeper, submit: Submit) -> None:
+        """What its core asks of the chain is brought there, mostly."""
+        if self.world.is_calm or self.world.rng.random() < 0.7:
+            self.bring(submit)
+
+
+def _size(signed: Signed) -> int:
+    return decode_commitment(signed.body).size

@@ -1,0 +1,253 @@
+"""A hospital of the simulated world: one process at a time, one disk, one clock, and the chain as it hears of it.
+
+What the real shell does around the core is done here in the same order: group what waits into one sync, then speak;
+adopt what the chain shows; bring to the chain what the core asks for, until it answers.
+"""
+
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from l1.ground.faults import LocalError, Refused
+from l1.ground.hashing import digest
+from l1.ground.limits import CLOCK_SKEW_MS_MAX
+from l1.ground.signing import PrivateKey
+from l1.rules.blocks import Header
+from l1.rules.state import Channel as L1Channel
+from l1.rules.state import Phase as L1Phase
+from l1.rules.transactions import account_of
+from l2.protocol.channel import Me, new_rows
+from l2.protocol.events import BlockSeen, Effect, MessageReceived, PeerKeysSeen, Send, Submit, Tick
+from l2.protocol.rows import state_key
+from tests.simulation.auditor import Violation
+from tests.simulation.chain import START_MS
+from tests.simulation.disk import Disk, MemoryRows
+from tests.simulation.keeper import Keeper
+from tests.simulation.repair import is_hurt
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["CHANNEL_NUMBER", "Node"]
+
+CHANNEL_NUMBER = 1
+TICK_MS = 2_000
+
+_Waiting = tuple[Keeper, Sequence[tuple[bytes, bytes]], list[Effect]]
+
+
+class Node:
+    """Process, disk and operator's shelf of one hospital. `process` counts its processes; dead ones do nothing."""
+
+    is_mallory = False
+
+    def __init__(self, world: "World", number: int) -> None:
+        self.world, self.number = world, number
+        self.root = PrivateKey(digest(b"root %d" % number))
+        self.key = PrivateKey(digest(b"channel %d" % number))
+        self.id = account_of(self.root.public_key)
+        self.disk = Disk()
+        self.shelf: list[dict[bytes, MemoryRows]] = []
+        self.keepers: dict[bytes, Keeper] = {}
+        self.process = 0
+        self.is_up = False
+        self.height = -1
+        self.started_height = -1
+        self.skew_ms = 0
+        self.chain_until = 0  # the chain is out of reach until then
+        self.suspect: bytes | None = None  # a channel whose rows were hurt while we were down
+        self.sync_fails = False
+        self._waiting: deque[_Waiting] = deque()
+        self._syncing: list[_Waiting] = []
+
+    def clock_ms(self) -> int:
+        return START_MS + self.world.now + self.skew_ms
+
+    # -- a process begins and ends ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """A new process, which first reads the chain; without it, it waits."""
+        if self.is_up:
+            return
+        world = self.world
+        if self.chain_until > world.now:
+            world.at(self.chain_until + 100, self.start)
+            return
+        if self.suspect is not None:
+            self.world.repair(self)
+        self.process += 1
+        self.is_up = True
+        self.height = self.started_height = world.chain.tip.height
+        self._look(world.chain.tip, everything=True)
+        world.after(TICK_MS, self._tick, self.process)
+
+    def crash(self) -> None:
+        """Power is gone: what was not synced is gone too; peers may not notice for a long while."""
+        if not self.is_up:
+            return
+        world = self.world
+        if self._syncing and world.rng.random() < 0.5:  # the sync had just come to its end
+            self.disk.write([(keeper.id, rows) for keeper, rows, _ in self._syncing])
+        self.is_up = False
+        keepers, self.keepers = list(self.keepers.values()), {}
+        self._waiting.clear()
+        self._syncing = []
+        world.auditor.crashed(self)
+        for keeper in keepers:
+            if keeper.line is not None:
+                keeper.line.ends[keeper.side] = None
+                keeper.line.cut(half_open=world.rng.random() < 0.3)
+        world.after(world.rng.randint(200, 15_000), self.start)
+
+    def tear(self) -> bytes | None:
+        """The power fails in the middle of a sync, on a disk that lies. The channel that is hurt, if any is."""
+        group = [(keeper.id, rows) for keeper, rows, _ in self._syncing]
+        if not group:
+            return None
+        self._syncing = []
+        hurt = self.disk.tear(group, self.world.rng)
+        if hurt is not None:
+            self.world.set_behind(self)
+        self.crash()
+        return hurt
+
+    def threw(self, keeper: Keeper, error: Exception) -> None:
+        """The core raised where it never may."""
+        trace = "".join(traceback.format_exception(error)[-3:])
+        self.world.auditor.violated("the core never throws", f"hospital {self.number}: {trace}")
+
+    def _tick(self, process: int) -> None:
+        if process == self.process and self.is_up:
+            for keeper in self.keepers.values():
+                if keeper.channel.held:
+                    keeper.offer(Tick())
+            self.world.after(TICK_MS, self._tick, process)
+
+    # -- the disk ---------------------------------------------------------------------------------------------------
+
+    def commit(self, keeper: Keeper, rows: Sequence[tuple[bytes, bytes]], effects: list[Effect]) -> None:
+        if not rows:
+            keeper.carry_out(effects)
+            return
+        self._waiting.append((keeper, rows, effects))
+        self._sync()
+
+    def _sync(self) -> None:
+        if not self._syncing and self._waiting:
+            self._syncing, self._waiting = list(self._waiting), deque()
+            self.world.after(self.world.rng.randint(*self.world.weather.sync_ms), self._synced, self.process)
+
+    def _synced(self, process: int) -> None:
+        if process != self.process or not self.is_up:
+            return
+        world = self.world
+        if self.sync_fails or self.disk.is_full:  # nothing of the group is written, and the process ends
+            world.counts["stopped by its disk"] += 1
+            self.sync_fails = False
+            self.crash()
+            return
+        group, self._syncing = self._syncing, []
+        if world.power_fails(self):
+            return
+        self.disk.write([(keeper.id, rows) for keeper, rows, _ in group])
+        world.counts["syncs"] += 1
+        for keeper, _, effects in group:
+            if keeper.is_alive():
+                keeper.carry_out(effects)
+        self._sync()
+
+    # -- the chain --------------------------------------------------------------------------------------------------
+
+    def hear(self, header: Header, quiet: bool) -> None:
+        """A header has come. One that is older than what we know is none."""
+        if not self.is_up or header.height <= self.height:
+            return
+        if self.chain_until > self.world.now:
+            self.world.at(self.chain_until + 50, self.hear_newest)
+            return
+        everything = not quiet or header.height > self.height + 1
+        self.height = header.height
+        self._look(header, everything=everything)
+
+    def hear_newest(self) -> None:
+        self.hear(self.world.chain.tip, quiet=False)
+
+    def _look(self, header: Header, *, everything: bool) -> None:
+        off = abs(header.time_ms - self.clock_ms()) > CLOCK_SKEW_MS_MAX
+        if everything:
+            for row in self.world.chain.channels.values():
+                if self.id in row.opening.hospitals and row.id not in self.keepers:
+                    self._adopt(row)
+        for keeper in list(self.keepers.values()):
+            row_now = self.world.chain.channels[keeper.id] if everything else None
+            if everything:
+                keeper.own_keys = {CHANNEL_NUMBER: self.key.public_key}
+                keeper.offer(PeerKeysSeen({CHANNEL_NUMBER: self.world.peer_of(keeper).key.public_key}))
+            keeper.offer(BlockSeen(header.height, header.clock_ms, row_now, off))
+
+    def _adopt(self, row: L1Channel) -> None:
+        """Keep a channel that the chain shows: from its rows, or from none."""
+        if row.phase == L1Phase.SETTLED:
+            return
+        rows = self.disk.rows(row.id)
+        is_new = rows.get(state_key()) is None
+        if is_new:
+            rows.put(new_rows(row.opening, row.opening.hospitals.index(self.id)))
+        fresh = is_new and row.opened_at > self.started_height
+        me = Me(self.key, CHANNEL_NUMBER, digest(b"secret" + row.id))
+        try:
+            channel = self.world.core.load(rows, me, self.world.chain.id, fresh=fresh)
+        except (AssertionError, LookupError, Refused) as wrong:
+            raise Violation("a start reads what was written", f"hospital {self.number}: {wrong!r}") from wrong
+        channel.batch_entries = self.world.weather.batch_entries
+        keeper = Keeper(self, channel)
+        self.keepers[row.id] = keeper
+        keeper.dial_later()
+
+    def retire(self, keeper: Keeper) -> None:
+        """A settled channel needs nobody any more."""
+        self.world.auditor.retired(keeper)
+        del self.keepers[keeper.id]
+        if keeper.line is not None:
+            keeper.line.notice(keeper.side)
+            keeper.line.cut(half_open=False)
+
+    def say(self, keeper: Keeper, send: Send) -> None:
+        """What an honest process says is what its core says."""
+        self.world.auditor.said(keeper, send)
+        keeper.post(MessageReceived(int(send.type), send.payload))
+
+    def heard(self, keeper: Keeper, message: MessageReceived) -> None:
+        """A message has come, and goes on to the core."""
+
+    def submit(self, keeper: Keeper, submit: Submit) -> None:
+        self.world.auditor.submitted(keeper, submit)
+        self.bring(submit)
+
+    def bring(self, submit: Submit) -> None:
+        self.world.after(self.world.delay(), self._bring, self.process, submit)
+
+    def _bring(self, process: int, submit: Submit) -> None:
+        """As long as this process lives; a refusal is news, not a failure."""
+        if process != self.process or not self.is_up:
+            return
+        if self.chain_until > self.world.now:
+            self.world.after(1_000, self._bring, process, submit)
+            return
+        world, kind = self.world, type(submit.action).__name__
+
+        def answer(refused: Refused | None) -> None:
+            world.note(f"{self.number} {kind} {refused or 'taken'}")
+            world.counts[f"{kind} {'refused' if refused else 'taken'}"] += 1
+
+        world.chain.ask(self.key, submit.action, answer)
+        world.want_block()
+
+    def check_disk(self, channel: bytes) -> str | None:
+        """What a start, or reading both logs again, would notice of a channel's rows (None: nothing)."""
+        me = Me(self.key, CHANNEL_NUMBER, digest(b"secret" + channel))
+        try:
+            return is_hurt(self.disk.rows(channel), me, self.world.chain.id)
+        except LocalError:
+            return "load"

@@ -1,0 +1,295 @@
+"""The storm: every trouble comes again and again at random, and hospitals and operators go on with their work."""
+
+from typing import TYPE_CHECKING
+
+from l1.rules.state import Phase as L1Phase
+from l1.rules.transactions import Deposit
+from l2.protocol.events import Append, AskCheckpoint, AskClose
+from l2.protocol.phases import Phase
+from tests.simulation.disk import MemoryRows
+from tests.simulation.keeper import Keeper
+from tests.simulation.node import Node
+from tests.simulation.workload import make_entries
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["Troubles"]
+
+QUEUED_MAX = 5_000  # entries that wait in one channel: whoever writes waits too
+SHELF = 4  # backups that an operator keeps
+CHANNELS_MAX = 40  # opened in one world
+
+
+class Troubles:
+    """See the module. Every trouble is a method; its name in the weather has spaces and hyphens."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._tickets = 0
+
+    def begin(self) -> None:
+        world = self._world
+        for name, pause in sorted(world.weather.troubles.items()):
+            self._later(name, pause)
+        for node in world.nodes:
+            node.skew_ms = world.rng.randint(-world.weather.skew_ms, world.weather.skew_ms)
+            node.start()
+        for pair in world.topology.pairs:
+            world.open_channel(*pair)
+        world.after(world.weather.append_ms, self._append)
+        world.after(20_000, self._reopen)
+        world.heartbeat()
+
+    def _later(self, name: str, pause: int) -> None:
+        world = self._world
+        world.after(1 + int(world.rng.expovariate(1 / pause)), self._strike, name, pause)
+
+    def _strike(self, name: str, pause: int) -> None:
+        world = self._world
+        if world.is_calm:
+            return
+        if getattr(self, "_" + name.replace(" ", "_").replace("-", "_"))():
+            world.counts[name] += 1
+            world.note(name)
+        self._later(name, pause)
+
+    # -- work -------------------------------------------------------------------------------------------------------
+
+    def _append(self) -> None:
+        """Somebody writes, in one log of the world."""
+        world = self._world
+        keepers = world.keepers()
+        if keepers and not world.is_calm:
+            self.write(world.rng.choice(keepers))
+        pause = max(1, world.weather.append_ms // max(1, len(keepers)))
+        if not world.is_calm:
+            world.after(world.rng.randint(1, 2 * pause), self._append)
+
+    def write(self, keeper: Keeper) -> None:
+        world, channel = self._world, keeper.channel
+        if channel.queued > QUEUED_MAX or channel.phase is not Phase.OPEN:
+            return
+        weather = world.weather
+        made = make_entries(world.rng, channel, keeper.node.clock_ms(), weather.append_entries, weather.fee)
+        if made is not None:
+            self._tickets += 1
+            keeper.offer(Append(entries=made[0], terms=made[1], ticket=self._tickets))
+
+    def _reopen(self) -> None:
+        """Pairs whose channel is settled open another one."""
+        world = self._world
+        if world.is_calm:
+            return
+        for keeper in world.keepers():
+            if keeper.channel.phase is Phase.FROZEN and not keeper.node.is_mallory:
+                keeper.offer(AskClose(alone=True, lost=not keeper.channel.resumed))
+        if len(world.channels) < CHANNELS_MAX:
+            for pair in dict.fromkeys(world.topology.pairs):
+                ids = {world.nodes[number].id for number in pair}
+                rows = [row for row in world.chain.channels.values() if set(row.opening.hospitals) == ids]
+                if rows and all(row.phase == L1Phase.SETTLED for row in rows):
+                    world.open_channel(*pair)
+        world.after(20_000, self._reopen)
+
+    # -- lines ------------------------------------------------------------------------------------------------------
+
+    def _a_keeper(self, *, honest: bool = False) -> Keeper | None:
+        keepers = [keeper for keeper in self._world.keepers() if not (honest and keeper.node.is_mallory)]
+        return self._world.rng.choice(keepers) if keepers else None
+
+    def _a_node(self) -> Node | None:
+        nodes = [node for node in self._world.nodes if node.is_up and not node.is_mallory]
+        return self._world.rng.choice(nodes) if nodes else None
+
+    def _cut(self, *, half_open: bool = False) -> bool:
+        keeper = self._a_keeper()
+        if keeper is None or keeper.line is None:
+            return False
+        keeper.line.cut(half_open=half_open)
+        return True
+
+    def _half_open(self) -> bool:
+        return self._cut(half_open=True)
+
+    def _clog(self) -> bool:
+        keeper, world = self._a_keeper(), self._world
+        if keeper is None or keeper.line is None:
+            return False
+        keeper.line.clogged_until = world.now + world.rng.randint(100, 20_000)
+        return True
+
+    def _partition(self, *, one_way: bool = False) -> bool:
+        world = self._world
+        first, second = world.rng.sample(range(len(world.nodes)), 2)
+        until = world.now + world.rng.randint(500, 30_000)
+        world.block_way(first, second, until)
+        if not one_way:
+            world.block_way(second, first, until)
+        return True
+
+    def _one_way_partition(self) -> bool:
+        return self._partition(one_way=True)
+
+    # -- power, disks, clocks -----------------------------------------------------------------------------------------
+
+    def _crash(self) -> bool:
+        node = self._a_node()
+        if node is None:
+            return False
+        node.crash()
+        return True
+
+    def _disk_full(self) -> bool:
+        node = self._a_node()
+        if node is None:
+            return False
+        node.disk.is_full = True
+        self._world.after(self._world.rng.randint(100, 20_000), self._free, node)
+        return True
+
+    @staticmethod
+    def _free(node: Node) -> None:
+        node.disk.is_full = False
+
+    def _failing_sync(self) -> bool:
+        node = self._a_node()
+        if node is None:
+            return False
+        node.sync_fails = True
+        return True
+
+    def _torn_write(self) -> bool:
+        """The power fails in a sync, and the disk kept only some of its rows."""
+        node, world = self._a_node(), self._world
+        if node is None or not self.may_forget(node):
+            return False
+        hurt = node.tear()
+        if hurt is None:
+            return False
+        node.suspect = hurt
+        world.set_behind(node)
+        return True
+
+    def _damaged_row(self) -> bool:
+        """A bit of a row turns over while the hospital is down."""
+        node, world = self._a_node(), self._world
+        if node is None or not self.may_forget(node):
+            return False
+        node.crash()
+        node.suspect = node.disk.damage(world.rng)
+        if node.suspect is not None:
+            world.set_behind(node)
+        return node.suspect is not None
+
+    def _clock_jump(self) -> bool:
+        node, world = self._a_node(), self._world
+        if node is None:
+            return False
+        node.skew_ms = world.rng.choice((-3_600_000, -400_000, -60_000, -1_000, 1_000, 60_000, 250_000, 400_000))
+        world.after(world.rng.randint(5_000, 60_000), self._set_clock, node)
+        return True
+
+    @staticmethod
+    def _set_clock(node: Node) -> None:
+        node.skew_ms = 0
+
+    def _chain_out_of_reach(self) -> bool:
+        node, world = self._a_node(), self._world
+        if node is None:
+            return False
+        node.chain_until = world.now + world.rng.randint(1_000, 60_000)
+        world.at(node.chain_until + 1, node.hear_newest)
+        return True
+
+    def _chain_pause(self) -> bool:
+        world = self._world
+        world.chain_paused_until = world.now + world.rng.randint(1_000, 40_000)
+        return True
+
+    def _mallory(self) -> bool:
+        mallory = self._world.mallory
+        return mallory is not None and mallory.is_up and mallory.act()
+
+    # -- operators --------------------------------------------------------------------------------------------------
+
+    def may_forget(self, node: Node) -> bool:
+        """At most one disk of a channel is behind at a time: what two hospitals both forgot, nobody knows."""
+        world = self._world
+        rows = [row for row in world.chain.channels.values() if row.phase != L1Phase.SETTLED]
+        pairs = [(row.id, each) for row in rows if node.id in row.opening.hospitals for each in row.opening.hospitals]
+        return not any(world.is_behind(world.node_of(each), channel) for channel, each in pairs if each != node.id)
+
+    def repair(self, node: Node) -> None:
+        """A start with hurt rows: noticed, or not; then the operator restores what there is."""
+        world, channel = self._world, node.suspect
+        assert channel is not None
+        node.suspect = None
+        noticed = node.check_disk(channel)
+        world.counts[f"hurt rows noticed by {noticed or 'nobody'}"] += 1
+        copy = node.shelf[-1].get(channel) if node.shelf else None
+        node.shelf = []
+        node.disk.channels[channel] = copy.copy() if copy is not None and world.rng.random() < 0.5 else MemoryRows()
+        world.auditor.restored(node)
+
+    def _backup(self) -> bool:
+        node = self._a_node()
+        if node is None:
+            return False
+        node.shelf = [*node.shelf[-SHELF + 1 :], node.disk.copy()]
+        return True
+
+    def _restore_older(self) -> bool:
+        node = self._a_node()
+        if node is None or not node.shelf or not self.may_forget(node):
+            return False
+        at = self._world.rng.randrange(len(node.shelf))
+        node.shelf = node.shelf[: at + 1]  # what was copied after it may tell of what will now never have been
+        self._restore(node, node.shelf[at])
+        return True
+
+    def _restore_nothing(self) -> bool:
+        node = self._a_node()
+        if node is None or not self.may_forget(node):
+            return False
+        node.shelf = []
+        self._restore(node, {})
+        return True
+
+    def _restore(self, node: Node, copy: dict[bytes, MemoryRows]) -> None:
+        node.crash()
+        node.disk.channels = {channel: rows.copy() for channel, rows in copy.items()}
+        self._world.set_behind(node)
+        self._world.auditor.restored(node)
+
+    def _checkpoint(self) -> bool:
+        keeper = self._a_keeper(honest=True)
+        if keeper is None or not keeper.channel.resumed:
+            return False
+        keeper.offer(AskCheckpoint())
+        return True
+
+    def _deposit(self) -> bool:
+        keeper, world = self._a_keeper(honest=True), self._world
+        if keeper is None:
+            return False
+        world.chain.ask(keeper.node.key, Deposit(channel=keeper.id, amount=world.rng.randint(1, 100)))
+        world.want_block()
+        return True
+
+    def _close_together(self) -> bool:
+        return self._close(alone=False, lost=False)
+
+    def _close_alone(self) -> bool:
+        return self._close(alone=True, lost=False)
+
+    def _close_lost(self) -> bool:
+        return self._close(alone=True, lost=True)
+
+    def _close(self, *, alone: bool, lost: bool) -> bool:
+        """Who has not resumed doubts its disk: it closes lost."""
+        keeper = self._a_keeper(honest=True)
+        if keeper is None:
+            return False
+        keeper.offer(AskClose(alone=alone, lost=lost or (alone and not keeper.channel.resumed)))
+        return True

@@ -1,0 +1,93 @@
+"""What a seed picks before anything happens: who there is, who keeps channels with whom, and how bad the weather is.
+
+Every trouble has a mean pause in milliseconds of the world's time; 0 says that it never happens.
+"""
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+__all__ = ["CALM", "KINDS", "Topology", "Weather", "pick_topology", "pick_weather"]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Hospitals by number, the pairs that keep a channel, and which of them is Mallory (None: nobody)."""
+
+    hospitals: int
+    pairs: tuple[tuple[int, int], ...]
+    mallory: int | None
+
+
+@dataclass(frozen=True)
+class Weather:
+    """See the module. `troubles` are mean pauses by name, over the whole world."""
+
+    kind: str
+    delay_ms: tuple[int, int] = (1, 8)
+    sync_ms: tuple[int, int] = (1, 6)
+    append_ms: int = 60  # mean pause between two appends to one log
+    append_entries: int = 40
+    batch_entries: int = 1_000
+    fee: int = 0
+    crash_per_effect: float = 0.0
+    skew_ms: int = 2_000
+    window_ms: int = 600_000  # longer than any hospital is away: one that sleeps through its window may lose
+    troubles: dict[str, int] = field(default_factory=dict)
+
+
+CALM = Weather(kind="calm")
+
+_LINES = {"cut": 4_000, "half open": 9_000, "clog": 6_000, "partition": 20_000, "one-way partition": 15_000}
+_POWER = {"crash": 9_000}
+_DISKS = {"disk full": 25_000, "failing sync": 25_000, "torn write": 40_000, "damaged row": 50_000}
+_OPERATORS = {"backup": 15_000, "restore older": 40_000, "restore nothing": 60_000, "checkpoint": 8_000}
+_OPERATORS |= {"deposit": 30_000, "close together": 60_000, "close alone": 90_000, "close lost": 200_000}
+_CLOCKS = {"clock jump": 40_000, "chain out of reach": 30_000, "chain pause": 60_000}
+_MALLORY = {"mallory": 700}
+
+_ALL = _LINES | _POWER | _DISKS | _OPERATORS | _CLOCKS | _MALLORY
+
+KINDS: dict[str, Weather] = {
+    "lines": Weather(kind="lines", troubles=_LINES | _OPERATORS | _MALLORY, delay_ms=(1, 60)),
+    "power": Weather(kind="power", troubles=_LINES | _POWER | _MALLORY, crash_per_effect=0.002),
+    "disks": Weather(kind="disks", troubles=_DISKS | _POWER | _OPERATORS | _MALLORY, sync_ms=(1, 40)),
+    "clocks": Weather(kind="clocks", troubles=_CLOCKS | _LINES | _MALLORY, skew_ms=200_000),
+    "operators": Weather(
+        kind="operators",
+        troubles={name: pause // 3 for name, pause in _OPERATORS.items()} | _POWER | _MALLORY,
+    ),
+    "everything": Weather(kind="everything", troubles=_ALL, delay_ms=(1, 40), crash_per_effect=0.0005, skew_ms=100_000),
+    "betrayal": Weather(
+        kind="betrayal",
+        troubles={"mallory": 250, "cut": 20_000, "checkpoint": 10_000, "crash": 40_000, "restore older": 60_000}
+        | {"backup": 10_000},
+        window_ms=60_000,
+    ),
+    "fine": Weather(kind="fine", troubles={"cut": 60_000, "checkpoint": 5_000} | _MALLORY),
+}
+
+
+def pick_topology(rng: Random, weather: str | None = None) -> Topology:
+    """Two to five hospitals, every one with at least one channel; in half of the worlds one is Mallory, and in a
+    betrayal always."""
+    hospitals = rng.choice((2, 2, 3, 3, 4, 5))
+    pairs = [(rng.randrange(at), at) for at in range(1, hospitals)]
+    for _ in range(rng.randrange(hospitals)):
+        first, second = rng.sample(range(hospitals), 2)
+        pairs.append((first, second))
+    mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather == "betrayal" else None
+    return Topology(hospitals, tuple(pairs), mallory)
+
+
+def pick_weather(rng: Random, kind: str | None = None) -> Weather:
+    """One of the kinds, with its own volumes and fees."""
+    weather = KINDS[kind or rng.choice(sorted(KINDS))]
+    if weather.kind == "betrayal":  # long rather than busy: a betrayal takes its time
+        return replace(weather, append_ms=rng.choice((100, 300)), append_entries=3, fee=rng.choice((1, 5, 40)))
+    return replace(
+        weather,
+        append_ms=rng.choice((20, 60, 200, 800)),
+        append_entries=rng.choice((1, 5, 40, 40, 300, 900)),
+        batch_entries=rng.choice((1, 7, 100, 1_000, 1_000)),
+        fee=rng.choice((0, 1, 5, 40)),
+    )

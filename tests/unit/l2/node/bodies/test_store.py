@@ -1,0 +1,149 @@
+"""Records at rest: what was added comes back, is found, erased for good, and damage is noticed."""
+
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from l1.ground.codes import Label, RecordClass
+from l1.ground.faults import Fault, LocalError, Refused
+from l2.node.bodies import Bodies, Origin
+from l2.records import RecordInfo
+
+KEK = bytes(range(32))
+PATIENT = b'{"resourceType": "Patient", "id": "patient-with-a-long-and-secret-name", "name": [{"family": "Example"}]}'
+
+
+def refused(fault: Fault) -> "pytest.RaisesExc[Refused]":
+    return pytest.raises(Refused, check=lambda error: error.fault is fault)
+
+
+def all_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_record_is_kept_over_a_restart_and_added_once(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        record, known = bodies.records.add(PATIENT, name="a.json", now_ms=5)
+        assert not known
+        assert bodies.records.add(PATIENT, name="b.json", now_ms=6) == (record, True)
+    with Bodies(tmp_path, KEK) as bodies:
+        assert bodies.records.find(record.id) == record
+        assert bodies.records.open(record.id) == PATIENT
+        assert bodies.records.count() == 1
+        assert (record.name, record.size, record.info.record_class) == ("a.json", len(PATIENT), RecordClass.PATIENT)
+
+
+def test_nothing_on_disk_tells_the_content(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        bodies.records.add(PATIENT, now_ms=5)
+    disk = all_bytes(tmp_path)
+    assert not any(PATIENT[i : i + 16] in disk for i in range(len(PATIENT) - 16))
+
+
+def test_erased_is_gone_from_the_disk_and_can_be_added_again(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        record, _ = bodies.records.add(PATIENT, now_ms=5)
+        path = tmp_path / "records" / record.id.hex()
+        boxed = path.read_bytes()[4:76]
+        assert bodies.records.erase(record.id)
+        assert not bodies.records.erase(record.id)
+        assert not path.exists()
+        assert bodies.records.search() == bodies.records.search(subject=record.info.subject) == []
+        with pytest.raises(LocalError, match="no record"):
+            bodies.records.open(record.id)
+        assert boxed not in all_bytes(tmp_path)
+        assert bodies.records.add(PATIENT, now_ms=7)[1] is False
+
+
+def test_an_erasure_cut_by_a_crash_is_finished_by_the_next(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        record, _ = bodies.records.add(PATIENT, now_ms=5)
+        (tmp_path / "records" / record.id.hex()).unlink()
+        with pytest.raises(LocalError):
+            bodies.records.open(record.id)
+        assert bodies.records.erase(record.id)
+        assert bodies.records.count() == 0
+
+
+def test_the_same_content_under_two_grants_is_two_records(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        own, _ = bodies.records.add(PATIENT, now_ms=1)
+        first = Origin(channel=bytes(32), grant=1, custodian=bytes(32))
+        second = Origin(channel=bytes(32), grant=2, custodian=bytes([1]) * 32)
+        one, _ = bodies.records.add(PATIENT, now_ms=2, origin=first, least_label=Label.R)
+        two, _ = bodies.records.add(PATIENT, now_ms=3, origin=second)
+        assert len({own.id, one.id, two.id}) == 3
+        assert one.info.label == Label.R
+        assert bodies.records.find_received(bytes(32), 2) == two
+        assert bodies.records.find_received(bytes(32), 3) is None
+        assert bodies.records.search(own=True) == [own]
+        assert bodies.records.search(own=False) == [one, two]
+        assert bodies.records.search(custodian=bytes([1]) * 32) == [two]
+        assert bodies.records.search(label=Label.R) == [one]
+
+
+def test_search_by_patient_and_class(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        infos = [RecordInfo(media_type=0, record_class=n, classes=1 << n, subjects=(f"p{n % 2}",)) for n in range(4)]
+        added = [bodies.records.add(b"%d" % n, now_ms=n, info=info)[0] for n, info in enumerate(infos)]
+        assert bodies.records.search() == added
+        assert bodies.records.search(subject="p1") == [added[1], added[3]]
+        assert bodies.records.search(subject="p1", record_class=3) == [added[3]]
+        assert bodies.records.search(subject="nobody") == []
+
+
+@pytest.mark.parametrize("offset", [0, 4, 40, 80, -1])
+def test_damage_is_noticed(tmp_path: Path, offset: int) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        record, _ = bodies.records.add(PATIENT, now_ms=5)
+        path = tmp_path / "records" / record.id.hex()
+        data = bytearray(path.read_bytes())
+        data[offset] ^= 1
+        path.write_bytes(data)
+        with refused(Fault.MALFORMED if offset == 0 else Fault.BAD_CIPHERTEXT):
+            bodies.records.open(record.id)
+
+
+def test_a_file_cut_short_is_noticed(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK) as bodies:
+        record, _ = bodies.records.add(PATIENT * 5000, now_ms=5)
+        path = tmp_path / "records" / record.id.hex()
+        for size in (path.stat().st_size - 1, 76, 10, 0):
+            path.write_bytes(path.read_bytes()[:size])
+            with pytest.raises(Refused):
+                bodies.records.open(record.id)
+
+
+def test_half_written_files_are_swept(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "x.part").write_bytes(b"half")
+    with Bodies(tmp_path, KEK):
+        assert list((tmp_path / "records").iterdir()) == []
+
+
+def test_another_key_and_a_newer_schema_are_refused_clearly(tmp_path: Path) -> None:
+    with Bodies(tmp_path, KEK):
+        pass
+    with pytest.raises(LocalError, match="another hospital's key"):
+        Bodies(tmp_path, bytes(32))
+    with lmdb.open(str(tmp_path / "records.mdb"), subdir=False, max_dbs=6) as env:
+        meta = env.open_db(b"meta")
+        with env.begin(meta, write=True) as txn:
+            txn.put(b"schema", b"\x00\x02")
+    with pytest.raises(LocalError, match="schema 2"):
+        Bodies(tmp_path, KEK)
+
+
+def test_a_file_that_is_no_index_is_refused_clearly(tmp_path: Path) -> None:
+    (tmp_path / "records.mdb").write_bytes(b"junk" * 4096)
+    with pytest.raises(LocalError, match="cannot be opened"):
+        Bodies(tmp_path, KEK)
+
+
+def test_a_backup_made_while_in_use_opens(tmp_path: Path) -> None:
+    with Bodies(tmp_path / "live", KEK) as bodies:
+        record, _ = bodies.records.add(PATIENT, now_ms=5)
+        bodies.backup(tmp_path / "copy")
+    with Bodies(tmp_path / "copy", KEK) as copy:
+        assert copy.records.open(record.id) == PATIENT

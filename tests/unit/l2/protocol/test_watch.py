@@ -1,0 +1,69 @@
+"""What a hospital answers when the chain is shown words of its own that its peer's `resume` made void."""
+
+from msgspec.structs import replace
+
+from l1.ground.hashing import digest
+from l1.rules import state as l1_state
+from l1.rules.commitment import Head
+from l1.rules.transactions import ResumeChannel
+from l2.protocol.events import BlockSeen, Submit
+from tests.unit.l2.protocol.stories import granted
+from tests.unit.l2.protocol.world import NOW_MS, OPENING, Pair
+
+
+def shown(pair: Pair, *, size: int, height: int, resume_height: int = 0) -> l1_state.Channel:
+    """Side 1 closed alone, and the chain was shown a commitment of side 0 of that size and height."""
+    side = l1_state.SideState(deposit=1_000, bond=500)
+    posted = Head(size=size, root=digest(b"posted"))
+    return l1_state.Channel(
+        id=pair.channels[0].id,
+        opening=OPENING,
+        opened_at=1,
+        opened_at_ms=0,
+        phase=l1_state.Phase.CLOSING,
+        sides=(replace(side, posted=posted, posted_height=height, resume_height=resume_height), side),
+        closer=1,
+        closes_at_ms=NOW_MS + 60_000,
+        closed_size=0,
+    )
+
+
+def resumes(pair: Pair, row: l1_state.Channel) -> list[ResumeChannel]:
+    """What side 0 brings to the chain when it sees this row."""
+    effects = pair.do(0, BlockSeen(height=pair.height + 1, clock_ms=NOW_MS, row=row))
+    actions = [effect.action for effect in effects if isinstance(effect, Submit)]
+    return [action for action in actions if isinstance(action, ResumeChannel)]
+
+
+def resumed_pair() -> tuple[Pair, int, int]:
+    """Side 0 has resumed: the pair, and height and size of the resume that its peer signed."""
+    pair = Pair()
+    granted(pair)
+    pair.restart(0)
+    height = pair.channels[0].resume_height
+    assert height is not None
+    return pair, height, pair.channels[0].own.size
+
+
+def test_words_made_void_by_a_resume_are_answered_with_it() -> None:
+    pair, height, size = resumed_pair()
+    row = shown(pair, size=size + 3, height=height - 1)
+    assert [action.resume for action in resumes(pair, row)] == [pair.channels[0].row.resume]
+    assert not resumes(pair, row)  # once is enough for a while
+
+
+def test_words_that_count_are_not_answered() -> None:
+    pair, height, size = resumed_pair()
+    assert not resumes(pair, shown(pair, size=size, height=height - 1))
+    assert not resumes(pair, shown(pair, size=size + 3, height=height))
+
+
+def test_a_resume_that_the_chain_knows_is_not_shown_again() -> None:
+    pair, height, size = resumed_pair()
+    assert not resumes(pair, shown(pair, size=size + 3, height=height - 1, resume_height=height))
+
+
+def test_a_process_that_never_resumed_has_nothing_to_show() -> None:
+    pair = Pair()
+    granted(pair)
+    assert not resumes(pair, shown(pair, size=99, height=0))

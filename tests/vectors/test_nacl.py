@@ -1,0 +1,69 @@
+"""Wycheproof's vectors for what records and key files are sealed with: X25519, XChaCha20-Poly1305, Ed25519.
+
+They hold the library that the product stands on, called as the product calls it.
+"""
+
+from typing import Any
+
+import pytest
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+    crypto_scalarmult,
+)
+from nacl.exceptions import CryptoError
+from nacl.exceptions import ValueError as NaclValueError
+from nacl.signing import VerifyKey
+
+from tests.vectors import load
+
+Case = dict[str, Any]
+
+
+def cases_of(name: str) -> list[tuple[Case, Case]]:
+    """Group and case, for every case."""
+    vectors = load(name)
+    pairs = [(group, case) for group in vectors["testGroups"] for case in group["tests"]]
+    assert len(pairs) == vectors["numberOfTests"]
+    return pairs
+
+
+def title(value: object) -> str:
+    return f"{value['tcId']}" if isinstance(value, dict) and "tcId" in value else ""
+
+
+def unhex(case: Case, *names: str) -> list[bytes]:
+    return [bytes.fromhex(case[name]) for name in names]
+
+
+@pytest.mark.parametrize(("group", "case"), cases_of("wycheproof_xchacha20_poly1305_test.json"), ids=title)
+def test_xchacha20_poly1305(group: Case, case: Case) -> None:
+    key, nonce, data, message, box, tag = unhex(case, "key", "iv", "aad", "msg", "ct", "tag")
+    if case["result"] == "valid":
+        assert crypto_aead_xchacha20poly1305_ietf_encrypt(message, data, nonce, key) == box + tag
+        assert crypto_aead_xchacha20poly1305_ietf_decrypt(box + tag, data, nonce, key) == message
+    else:
+        with pytest.raises((CryptoError, NaclValueError)):
+            crypto_aead_xchacha20poly1305_ietf_decrypt(box + tag, data, nonce, key)
+
+
+@pytest.mark.parametrize(("group", "case"), cases_of("wycheproof_x25519_test.json"), ids=title)
+def test_x25519(group: Case, case: Case) -> None:
+    private, public, shared = unhex(case, "private", "public", "shared")
+    if shared == bytes(32):
+        with pytest.raises(CryptoError):
+            crypto_scalarmult(private, public)
+    else:
+        assert crypto_scalarmult(private, public) == shared
+
+
+@pytest.mark.parametrize(("group", "case"), cases_of("wycheproof_ed25519_test.json"), ids=title)
+def test_ed25519(group: Case, case: Case) -> None:
+    message, signature = unhex(case, "msg", "sig")
+    key = VerifyKey(bytes.fromhex(group["publicKey"]["pk"]))
+    try:
+        key.verify(message, signature)
+        genuine = True
+    except (CryptoError, NaclValueError):
+        genuine = False
+    assert genuine == (case["result"] == "valid")
