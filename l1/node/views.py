@@ -131,6 +131,8 @@ def _decoded(key: bytes, value: bytes) -> Any:
             return _hospital(state.decode_hospital(value))
         case b"channel":
             return _channel(state.decode_channel(value))
+        case b"towers":
+            return plain(state.decode_towers(value))
         case b"parameters":
             return plain(state.decode_parameters(value))
         case _:

@@ -6,7 +6,8 @@
     accounts       who asks, and who pays       keys         which keys count, and for what
     registry       hospitals and their keys     phases       the table of a channel's phases
     channels       open, deposit, checkpoint    closing      together, alone, challenge, settle
-    shown          evidence, judged alone       invariants   what must hold after every block
+    shown          evidence, judged alone       towers       who watches for whom, and its reward
+    touched        which rows a block concerns  invariants   what must hold after every block
 
 Others import from these modules by name.
 """

@@ -7,6 +7,7 @@ from l1.rules.channels import checkpoint, deposit, open_channel, resume_channel
 from l1.rules.closing import challenge, close_alone, close_together, settle
 from l1.rules.registry import admit, register_key, revoke_key
 from l1.rules.state import Draft
+from l1.rules.towers import delegate
 from l1.rules.transactions import (
     Action,
     Admit,
@@ -14,6 +15,7 @@ from l1.rules.transactions import (
     Checkpoint,
     Close,
     CloseTogether,
+    Delegate,
     Deposit,
     Open,
     RegisterKey,
@@ -66,5 +68,7 @@ def _perform(draft: Draft, asking: Asking, action: Action) -> None:  # noqa: PLR
             challenge(draft, asking, action)
         case Settle():
             settle(draft, asking, action)
+        case Delegate():
+            delegate(draft, asking, action)
         case _:
             assert_never(action)

@@ -27,6 +27,7 @@ from l1.rules.shown import (
     with_side,
 )
 from l1.rules.state import Channel, Draft, Hospital, Phase, SideState
+from l1.rules.towers import unrewarded
 from l1.rules.transactions import CHANNEL, ROOT, Checkpoint, Deposit, Open, ResumeChannel
 
 __all__ = ["checkpoint", "deposit", "open_channel", "resume_channel"]
@@ -164,4 +165,5 @@ def _clear_stale(channel: Channel, side: int, clock_ms: int) -> Channel:
     voided = is_below_resume(state, state.posted.size, state.posted_height)
     if not (channel.stale and channel.closer == side and voided):
         return channel
-    return replace(channel, stale=False, closes_at_ms=clock_ms + channel.opening.window_ms)
+    lifted = replace(channel, stale=False, closes_at_ms=clock_ms + channel.opening.window_ms)
+    return unrewarded(lifted)

@@ -12,6 +12,7 @@ from l1.rules.commitment import Commitment, Signed, open_closing, other
 from l1.rules.phases import Cue, after
 from l1.rules.shown import acting_side, channel_key_of, check_window_open, find_channel, open_shown, with_side
 from l1.rules.state import Channel, Draft, Phase
+from l1.rules.towers import rewarded, unrewarded
 from l1.rules.transactions import Challenge, Close, CloseTogether, Settle
 
 __all__ = ["challenge", "close_alone", "close_together", "payouts", "settle"]
@@ -29,7 +30,7 @@ def close_together(draft: Draft, asking: Asking, action: CloseTogether) -> None:
         channel = with_side(
             channel, side, posted=final.head, posted_height=final.height, spent=final.spent, seen_size=final.seen_size
         )
-    _pay_out(draft, replace(channel, stale=False, together=True))
+    _pay_out(draft, unrewarded(replace(channel, stale=False, together=True)))
 
 
 def close_alone(draft: Draft, asking: Asking, action: Close) -> None:
@@ -59,6 +60,8 @@ def challenge(draft: Draft, asking: Asking, action: Challenge) -> None:
     require(commitment.side == action.side, Fault.EVIDENCE_PROVES_NOTHING, "the commitment is of the other side")
     shown = _show(channel, commitment)
     require(shown != channel, Fault.EVIDENCE_PROVES_NOTHING, "the commitment is no newer than what was shown")
+    if shown.stale and not channel.stale:
+        shown = rewarded(draft, shown, asking.account)
     draft.put_channel(shown)
 
 
@@ -72,14 +75,17 @@ def settle(draft: Draft, asking: Asking, action: Settle) -> None:
 
 
 def payouts(channel: Channel) -> tuple[int, int]:
-    """[CLOSE-10, 11] What each side gets if the channel ends as it stands. Overspending is clamped, never wraps."""
+    """[CLOSE-10, 11] What each side gets if the channel ends as it stands; the rest is the tower's reward.
+
+    Overspending is clamped, never wraps.
+    """
     first, second = channel.sides
     both = first.deposit + second.deposit
     share = min(max(first.deposit - first.spent + second.spent, 0), both)
     bonds = [first.bond, second.bond]
     if channel.stale:
         assert channel.closer is not None
-        bonds[other(channel.closer)] += bonds[channel.closer]
+        bonds[other(channel.closer)] += bonds[channel.closer] - channel.reward
         bonds[channel.closer] = 0
     return share + bonds[0], both - share + bonds[1]
 
@@ -88,6 +94,8 @@ def _pay_out(draft: Draft, channel: Channel) -> None:
     for side, amount in enumerate(payouts(channel)):
         give(draft, channel.opening.hospitals[side], amount)
         channel = with_side(channel, side, paid_out=amount)
+    if channel.tower is not None:
+        give(draft, channel.tower, channel.reward)
     draft.put_channel(replace(channel, phase=Phase.SETTLED))
 
 

@@ -27,7 +27,7 @@ from l1.rules.transactions import (
     key_words,
 )
 
-__all__ = ["admit", "register_key", "revoke_key"]
+__all__ = ["admit", "governed", "register_key", "revoke_key"]
 
 _SIGNING = (ROOT, CHANNEL, RECOVERY)
 
@@ -54,7 +54,7 @@ def admit(draft: Draft, asking: Asking, action: Admit) -> None:
 
 def register_key(draft: Draft, asking: Asking, action: RegisterKey) -> None:
     """[KEY-2] The root key adds a key; [KEY-8] a new root key, or a second recovery key, waits one key window."""
-    hospital = _governed(draft, asking, action.hospital)
+    hospital = governed(draft, asking, action.hospital)
     number = len(hospital.keys)
     require(number < KEYS_PER_HOSPITAL_MAX, Fault.OUT_OF_BOUNDS, f"a hospital has at most {number} keys")
     if action.kind in _SIGNING:
@@ -103,12 +103,12 @@ def _may_revoke(hospital: Hospital, by: Key, key: Key, clock_ms: int) -> bool:
     return bool(others) and (waits or key.number <= by.number)
 
 
-def _governed(draft: Draft, asking: Asking, hospital_id: bytes) -> Hospital:
+def governed(draft: Draft, asking: Asking, hospital_id: bytes) -> Hospital:
     """The hospital, known to be governed by the asking key: one of its root keys that counts now."""
     require(draft.get_hospital(hospital_id) is not None, Fault.UNKNOWN_HOSPITAL, "no hospital of that id is admitted")
     hospital, key = asking_hospital(draft, asking)
     governs = hospital.id == hospital_id and key_counts(hospital, key.number, ROOT, asking.clock_ms)
-    require(governs, Fault.NOT_AUTHORISED, "only a root key of the hospital governs its keys")
+    require(governs, Fault.NOT_AUTHORISED, "only a root key of the hospital governs its keys and towers")
     return hospital
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "REGISTRARS_KEY",
     "Account",
     "Channel",
+    "Delegation",
     "Draft",
     "Hospital",
     "Key",
@@ -40,8 +41,10 @@ __all__ = [
     "decode_owner",
     "decode_parameters",
     "decode_registrars",
+    "decode_towers",
     "hospital_key",
     "owner_key",
+    "towers_key",
     "verify_row",
 ]
 
@@ -89,6 +92,14 @@ class Owner(Shape, frozen=True):
     number: KeyNumber
 
 
+class Delegation(Shape, frozen=True):
+    """A watchtower of a hospital: its account, its share of a forfeited bond (per mille), since when."""
+
+    tower: AccountId
+    reward: Annotated[int, Meta(ge=0, le=1_000)]
+    since_ms: TimeMs
+
+
 class Phase(IntEnum):
     """Where a channel is on L1. The transitions are the table in `l1.rules.phases`."""
 
@@ -124,7 +135,7 @@ class Channel(Shape, frozen=True):
     """A channel on L1. `closer` is the side that closed alone; `closes_at_ms` is on the chain clock.
 
     `stale` says that the closer was shown to have posted an old commitment: its bond goes to the peer. `closed_size` is
-    the size that the closer posted.
+    the size that the closer posted. `tower` is the peer's watchtower that showed it, `reward` its part of that bond.
     """
 
     id: ChannelId
@@ -139,6 +150,8 @@ class Channel(Shape, frozen=True):
     closed_size: Size = 0
     stale: bool = False
     together: bool = False
+    tower: AccountId | None = None
+    reward: Credits = 0
 
 
 def account_key(account: bytes) -> bytes:
@@ -157,6 +170,10 @@ def owner_key(account: bytes) -> bytes:
     return b"owner/" + account
 
 
+def towers_key(hospital: bytes) -> bytes:
+    return b"towers/" + hospital
+
+
 PARAMETERS_KEY = b"parameters"
 REGISTRARS_KEY = b"registrars"
 
@@ -164,6 +181,7 @@ decode_account = decoder(Account, bytes_max=BLOCK_BYTES_MAX, what="account")
 decode_hospital = decoder(Hospital, bytes_max=BLOCK_BYTES_MAX, what="hospital")
 decode_channel = decoder(Channel, bytes_max=BLOCK_BYTES_MAX, what="channel")
 decode_owner = decoder(Owner, bytes_max=BLOCK_BYTES_MAX, what="owner")
+decode_towers = decoder(tuple[Delegation, ...], bytes_max=BLOCK_BYTES_MAX, what="watchtowers")
 decode_registrars = decoder(tuple[KeyBytes, ...], bytes_max=BLOCK_BYTES_MAX, what="registrars")
 decode_parameters = decoder(Parameters, bytes_max=BLOCK_BYTES_MAX, what="parameters")
 
@@ -192,7 +210,7 @@ class Draft:
     def get(self, key: bytes) -> bytes | None:
         return self.writes[key] if key in self.writes else self._under.get(key)
 
-    def put(self, key: bytes, row: Shape | tuple[bytes, ...]) -> None:
+    def put(self, key: bytes, row: Shape | tuple[Shape, ...]) -> None:
         self.writes[key] = encode(row)
 
     def absorb(self, inner: "Draft") -> None:
@@ -226,6 +244,13 @@ class Draft:
 
     def put_owner(self, account: bytes, row: Owner) -> None:
         self.put(owner_key(account), row)
+
+    def get_towers(self, hospital: bytes) -> tuple[Delegation, ...]:
+        """The watchtowers that the hospital has named."""
+        return self._row(towers_key(hospital), decode_towers) or ()
+
+    def put_towers(self, hospital: bytes, row: tuple[Delegation, ...]) -> None:
+        self.put(towers_key(hospital), row)
 
     def get_parameters(self) -> Parameters:
         parameters = self._row(PARAMETERS_KEY, decode_parameters)

@@ -13,7 +13,13 @@ from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
 from l1.ground.fields import AccountId, ChannelId, Credits, Digest, KeyBytes, Name, SignatureBytes, TimeMs
 from l1.ground.hashing import digest, tagged_digest
-from l1.ground.limits import ACCOUNT_BYTES, CHECKPOINTS_PER_TRANSACTION_MAX, TRANSACTION_BYTES_MAX, VERSION
+from l1.ground.limits import (
+    ACCOUNT_BYTES,
+    CHECKPOINTS_PER_TRANSACTION_MAX,
+    TOWER_REWARD_MAX,
+    TRANSACTION_BYTES_MAX,
+    VERSION,
+)
 from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
 from l1.rules.commitment import KeyNumber, Opening, Signed
 
@@ -31,6 +37,7 @@ __all__ = [
     "ChannelHeads",
     "Close",
     "CloseTogether",
+    "Delegate",
     "Deposit",
     "Open",
     "RegisterKey",
@@ -178,6 +185,21 @@ class Settle(Shape, frozen=True, tag=15):
     channel: ChannelId
 
 
+Reward = Annotated[int, Meta(ge=0, le=TOWER_REWARD_MAX)]
+"""A watchtower's share of a bond that its challenge forfeits, per mille."""
+
+
+class Delegate(Shape, frozen=True, tag=16):
+    """A root key names a watchtower for all channels of its hospital: the account that a reward goes to, and its share.
+
+    None ends it.
+    """
+
+    hospital: AccountId
+    tower: AccountId
+    reward: Reward | None
+
+
 Action = (
     Admit
     | RegisterKey
@@ -191,6 +213,7 @@ Action = (
     | Challenge
     | ResumeChannel
     | Settle
+    | Delegate
 )
 
 

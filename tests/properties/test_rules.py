@@ -24,6 +24,7 @@ from l1.rules.transactions import (
     ChannelHeads,
     Checkpoint,
     Close,
+    Delegate,
     Deposit,
     ResumeChannel,
     RevokeKey,
@@ -132,6 +133,12 @@ class Chain(RuleBasedStateMachine):
         who = self.world.side(side)
         self.world.try_do(who.root, RevokeKey(hospital=who.id, number=number, compromised_since_ms=None))
 
+    @rule(side=SIDES, tower=SIDES, reward=st.integers(0, 500) | st.none())
+    def delegate(self, side: int, tower: int, reward: int | None) -> None:
+        who, towers = self.world.side(side), (self.world.registrar, self.world.side(1 - side).root)
+        account = account_of(towers[tower].public_key)
+        self.world.try_do(who.root, Delegate(hospital=who.id, tower=account, reward=reward))
+
     @rule(duration_ms=st.integers(1, 40_000))
     def wait(self, duration_ms: int) -> None:
         self.world.wait(duration_ms)
@@ -151,7 +158,8 @@ class Chain(RuleBasedStateMachine):
         for channel in self.floors:
             row = self.world.channel(channel)
             if row.phase == Phase.SETTLED:
-                assert sum(side.paid_out for side in row.sides) == sum(side.deposit + side.bond for side in row.sides)
+                paid = sum(side.paid_out for side in row.sides) + row.reward
+                assert paid == sum(side.deposit + side.bond for side in row.sides)
 
 
 Chain.TestCase.settings = settings(
@@ -178,17 +186,19 @@ MONEY = st.integers(0, 2**53 - 1)
     bond=MONEY,
     closer=SIDES,
     stale=st.booleans(),
+    share=st.integers(0, 1_000),
 )
 @settings(deadline=None)
 def test_payouts_share_out_everything_and_do_not_know_who_is_who(
-    deposits: tuple[int, int], spent: tuple[int, int], bond: int, closer: int, stale: bool
+    deposits: tuple[int, int], spent: tuple[int, int], bond: int, closer: int, stale: bool, share: int
 ) -> None:
-    channel = replace(_channel(deposits, spent, bond), closer=closer, stale=stale)
-    swapped = replace(_channel(deposits[::-1], spent[::-1], bond), closer=1 - closer, stale=stale)
+    reward = bond * share // 1_000 if stale else 0
+    channel = replace(_channel(deposits, spent, bond), closer=closer, stale=stale, reward=reward)
+    swapped = replace(_channel(deposits[::-1], spent[::-1], bond), closer=1 - closer, stale=stale, reward=reward)
     first, second = payouts(channel)
     assert first >= 0
     assert second >= 0
-    assert first + second == sum(deposits) + 2 * bond
+    assert first + second + reward == sum(deposits) + 2 * bond
     assert payouts(swapped) == (second, first)
 
 

@@ -7,7 +7,7 @@ from l1.rules.phases import diagram
 
 ROOT = Path(__file__).parents[4]
 SPEC = (ROOT / "docs/spec/chain.md").read_text(encoding="utf-8")
-FAMILIES = "STATE|GENESIS|BLOCK|ACCOUNT|KEY|OPEN|CHECKPOINT|RESUME|CLOSE"
+FAMILIES = "STATE|GENESIS|BLOCK|ACCOUNT|KEY|OPEN|CHECKPOINT|RESUME|CLOSE|TOWER"
 
 
 def test_every_rule_that_the_code_cites_is_in_the_specification() -> None:
