@@ -31,3 +31,7 @@ SPARSE_PROOF_HASHES_MAX = 256
 BATCH_ENTRIES_MAX = 4_096
 FRAME_BYTES_MAX = 1024 * 1024  # 4,096 entries of 200 bytes; a larger frame is an attack or a bug
 EVIDENCE_BYTES_MAX = 16 * 1024
+
+SALT_BYTES = 16  # 128 bits against guessing a private part from its digest
+OPEN_REQUESTS_MAX = 4_096  # unanswered requests of one side; more would let a flood hide the rest
+REQUEST_LIFE_MS = 72 * 3_600_000  # an unanswered request means nothing after three days

@@ -8,6 +8,7 @@
     channels       open, deposit, checkpoint    closing      together, alone, challenge, settle
     shown          evidence, judged alone       towers       who watches for whom, and its reward
     touched        which rows a block concerns  invariants   what must hold after every block
+    log/           entries, leaves, the fold: what stands in the logs of a channel
 
 Others import from these modules by name.
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 from l1.ground.codec import Shape
 from l1.ground.codes import DenyReason, Label, MediaType, Obligation, PurposeOfUse, RecordClass, Role, unmask
-from l2.protocol.entries import Entry, Terms
+from l1.rules.log.entries import Entry, Terms
 
 __all__ = ["entry_words"]
 

@@ -13,10 +13,11 @@ import structlog
 import trio
 
 from l1.ground.faults import LocalError, Refused
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.fold import Void
 from l2.link import Line, LineClosed
 from l2.node.clock import now_ms
 from l2.protocol.channel import Channel
-from l2.protocol.entries import Entry, Terms
 from l2.protocol.events import (
     Acknowledged,
     Append,
@@ -38,7 +39,6 @@ from l2.protocol.events import (
     Tick,
     Written,
 )
-from l2.protocol.fold import Void
 from l2.protocol.limits import QUEUED_ENTRIES_MAX
 from l2.protocol.messages import KNOWN
 from l2.protocol.step import has_work, step

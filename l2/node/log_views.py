@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import trio
 
+from l1.rules.log.entries import Consent, Deny, Entry, Grant, Request, Terms, Withdraw
+from l1.rules.log.fold import CONSENT, GRANT, KIND, REQUEST, VOID, Void
 from l2.desk import words
 from l2.desk.entry_words import entry_words
 from l2.protocol.channel import Channel
-from l2.protocol.entries import Consent, Deny, Entry, Grant, Request, Terms, Withdraw
-from l2.protocol.fold import CONSENT, GRANT, KIND, REQUEST, VOID, Void
 from l2.protocol.rows import void_key
 
 __all__ = ["Filter", "Who", "entry_view", "entry_views"]

@@ -11,6 +11,9 @@ import trio
 
 from l1.ground.faults import LocalError
 from l1.ground.merkle import Frontier
+from l1.rules.log.entries import Seen, Terms
+from l1.rules.log.fold import Fold
+from l1.rules.log.leaves import leaf_hashes
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Deposit, Settle
 from l2.desk import words
@@ -18,11 +21,9 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.lines import Lines
 from l2.node.opening import propose_channel
-from l2.protocol.batch import Salts, leaf_hashes
+from l2.protocol.batch import Salts
 from l2.protocol.channel import Channel
-from l2.protocol.entries import Seen, Terms
 from l2.protocol.events import AskCheckpoint, AskClose, Submit
-from l2.protocol.fold import Fold
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
 from l2.protocol.proof_file import proof_fields

@@ -2,12 +2,12 @@
 
 from l1.ground.faults import Fault
 from l1.ground.merkle import EMPTY_ROOT
+from l1.rules.log.fold import VOID
 from l1.rules.transactions import KEY_KINDS
 from l2.desk import words
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.protocol.channel import Channel
-from l2.protocol.fold import VOID
 from l2.protocol.journal import Reason, read_journal
 from l2.protocol.phases import Phase
 

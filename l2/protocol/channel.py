@@ -17,10 +17,10 @@ from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Context, Purpose, Signer
 from l1.rules import state as l1_state
 from l1.rules.commitment import Commitment, Opening, Signed, channel_id, decode_commitment, sign_shape
+from l1.rules.log.entries import Entry, Seen, Terms
+from l1.rules.log.fold import Fold
 from l2.protocol.batch import Salts
-from l2.protocol.entries import Entry, Seen, Terms
 from l2.protocol.events import Append, Persist
-from l2.protocol.fold import Fold
 from l2.protocol.limits import BATCH_ENTRIES_AIM, MARKS_CHUNK
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase

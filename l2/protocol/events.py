@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from l1.ground.faults import Fault
 from l1.rules import state as l1_state
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.marks import Void
 from l1.rules.transactions import Action
-from l2.protocol.entries import Entry, Terms
-from l2.protocol.marks import Void
 
 __all__ = [
     "Acknowledged",

@@ -1,12 +1,8 @@
 """Limits of a channel: a name, a unit and a reason each. What both floors share is in `l1.ground.limits`."""
 
-SALT_BYTES = 16  # 128 bits against guessing a private part from its digest
 SALT_BLOCK = 256  # entries whose salts come from one XOF call; also the width of a stored tile
 TILE_LEVELS = (8, 16, 24, 32, 40)  # complete subtrees kept on disk: a proof reads at most 256 hashes per level
 MARKS_CHUNK = 1024  # marks per stored row: small against a batch, large against a key
-
-OPEN_REQUESTS_MAX = 4_096  # unanswered requests of one side; more would let a flood hide the rest
-REQUEST_LIFE_MS = 72 * 3_600_000  # an unanswered request means nothing after three days
 
 BATCH_ENTRIES_AIM = 1_000  # one signature and one sync for so many entries costs each of them next to nothing
 BATCH_BYTES_MAX = 512 * 1024
@@ -14,8 +10,6 @@ WINDOW_BATCHES = 16  # batches under way without acknowledgement: enough to hide
 HELD_BATCHES_MAX = 64  # batches from the future kept until their time comes
 QUEUED_ENTRIES_MAX = 200_000  # appended but not yet cut; beyond it the caller waits
 BATCHES_PER_STEP = 4  # cut before what was cut is made durable
-CACHED_GRANTS_MAX = 131_072  # what grants allow, in memory: about 30 MiB a log when full
-CACHED_ROWS_MAX = 16_384  # decoded consents and requests in memory: about 10 MiB a log when full
 BATCHES_KEPT = 64  # stored batches kept as they are, to find entries in: about 4 MiB a log
 WHOLE_BATCHES_KEPT = 4  # and as decoded entries, for whoever reads a log in order
 JOURNAL_NOTES_MAX = 1_024  # of a channel; more than years of quiet, and little to read in bad times

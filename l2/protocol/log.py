@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from l1.ground.merkle import Frontier, node_hash
-from l2.protocol.batch import Batch, Salts, decode_one, decode_parts, leaf_hashes, open_stored
-from l2.protocol.entries import TERMS_OF, Entry, Terms
+from l1.rules.log.entries import TERMS_OF, Entry, Terms
+from l1.rules.log.leaves import decode_one, decode_parts, leaf_hashes
+from l2.protocol.batch import Batch, Salts, open_stored
 from l2.protocol.limits import BATCHES_KEPT, SALT_BLOCK, TILE_LEVELS, WHOLE_BATCHES_KEPT
 from l2.protocol.rows import Rows, batch_key, node_key, number_of
 

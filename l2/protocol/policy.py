@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from l1.ground.codes import DenyReason, Label, PurposeOfUse, mask
-from l2.protocol.entries import CONSENT_BASIS, EMERGENCY_BASIS, ConsentTerms, RequestTerms
+from l1.rules.log.entries import CONSENT_BASIS, EMERGENCY_BASIS, ConsentTerms, RequestTerms
 
 __all__ = ["EMERGENCY_LIFE_MS", "Asked", "Directive", "Permitted", "Wanted", "decide", "self_test"]
 

@@ -19,16 +19,15 @@ from l1.ground.codec import Shape, decoder
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l1.ground.fields import ChannelId, Digest, Size
 from l1.ground.hashing import digest
-from l1.ground.limits import EVIDENCE_BYTES_MAX, PROOF_HASHES_MAX, VERSION
+from l1.ground.limits import EVIDENCE_BYTES_MAX, PROOF_HASHES_MAX, SALT_BYTES, VERSION
 from l1.ground.merkle import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
 from l1.ground.signing import Context
 from l1.rules import state as l1_state
 from l1.rules.commitment import Commitment, Head, Side, Signed, channel_id, decode_commitment, open_commitment, other
+from l1.rules.log.entries import TERMS_OF, Entry, Terms
+from l1.rules.log.leaves import decode_parts, one_leaf
 from l1.rules.transactions import CHANNEL
-from l2.protocol.batch import decode_parts, one_leaf
 from l2.protocol.channel import Channel, commitment_at
-from l2.protocol.entries import TERMS_OF, Entry, Terms
-from l2.protocol.limits import SALT_BYTES
 
 __all__ = ["EntryProof", "Hidden", "Opened", "Verified", "build_proof", "decode_proof", "verify_entry_proof"]
 

@@ -13,9 +13,10 @@ from operator import attrgetter
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.rules.commitment import Commitment, Signed, decode_commitment, open_commitment
-from l2.protocol.batch import Batch, decode_batch, decode_parts, leaf_hashes
+from l1.rules.log.entries import Entry, Seen
+from l1.rules.log.leaves import decode_parts, leaf_hashes
+from l2.protocol.batch import Batch, decode_batch
 from l2.protocol.channel import Channel, commitment_at, says_something
-from l2.protocol.entries import Entry, Seen
 from l2.protocol.events import Acknowledged, Arrived, Effect, Tell
 from l2.protocol.limits import HELD_BATCHES_MAX, WINDOW_BATCHES
 from l2.protocol.log import tiles

@@ -10,7 +10,8 @@ such an order exists: it is the one in which they were written.
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, require
 from l1.rules.commitment import decode_commitment, open_commitment
-from l2.protocol.batch import Batch, decode_batch, decode_parts, leaf_hashes
+from l1.rules.log.leaves import decode_parts, leaf_hashes
+from l2.protocol.batch import Batch, decode_batch
 from l2.protocol.channel import Channel, commitment_at, own_head, says_something
 from l2.protocol.events import Arrived, Effect, Send
 from l2.protocol.log import tiles

@@ -12,13 +12,14 @@ from msgspec.structs import replace
 
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.ground.merkle import EMPTY_ROOT
-from l2.protocol.batch import encode_batch, encode_parts, leaf_hashes
+from l1.rules.log.entries import TERMS_OF, Entry, Pay, Seen, Terms
+from l1.rules.log.leaves import encode_parts, leaf_hashes
+from l1.rules.log.marks import Void
+from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel, says_something
-from l2.protocol.entries import TERMS_OF, Entry, Pay, Seen, Terms
 from l2.protocol.events import Arrived, Effect, Send, Written
 from l2.protocol.limits import BATCH_BYTES_MAX, BATCHES_PER_STEP, MARKS_CHUNK, WINDOW_BATCHES
 from l2.protocol.log import tiles
-from l2.protocol.marks import Void
 from l2.protocol.messages import Message
 from l2.protocol.rows import batch_key, ending_key, mark_key, void_key
 

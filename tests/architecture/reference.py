@@ -19,7 +19,13 @@ from tests.architecture.sources import ROOT
 __all__ = ["FOLDER", "PAGES", "write"]
 
 FOLDER = ROOT / "docs" / "reference"
-LIMITS = ("l1/ground/limits.py", "l2/protocol/limits.py", "l2/records/limits.py", "l2/link/line.py")
+LIMITS = (
+    "l1/ground/limits.py",
+    "l1/rules/log/limits.py",
+    "l2/protocol/limits.py",
+    "l2/records/limits.py",
+    "l2/link/line.py",
+)
 
 
 def faults() -> str:

@@ -9,8 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from l1.ground.faults import LocalError
 from l1.rules.commitment import decode_commitment
-from l2.protocol.channel import Channel, commitment_at, own_head
-from l2.protocol.entries import (
+from l1.rules.log.entries import (
     AccessTerms,
     Deny,
     DenyTerms,
@@ -24,6 +23,7 @@ from l2.protocol.entries import (
     Terms,
     Withdraw,
 )
+from l2.protocol.channel import Channel, commitment_at, own_head
 from l2.protocol.events import Acknowledged, AskClose, BlockSeen, Froze, Submit
 from l2.protocol.phases import Phase
 from tests.unit.l2.protocol.stories import (

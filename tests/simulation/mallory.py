@@ -15,13 +15,13 @@ from l1.ground.faults import Refused
 from l1.ground.hashing import digest
 from l1.ground.signing import Purpose
 from l1.rules.commitment import Commitment, Signed, decode_commitment, sign_shape
+from l1.rules.log.marks import HAS_ENDED, VOID
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, ResumeChannel, Settle
 from l2.protocol import writer
 from l2.protocol.batch import decode_batch
 from l2.protocol.channel import Me
 from l2.protocol.events import Append, MessageReceived, Send, Submit
-from l2.protocol.marks import HAS_ENDED, VOID
 from l2.protocol.messages import Message, Reestablish, ResumeGiven, decode_reestablish, decode_resume_given
 from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in

@@ -66,7 +66,7 @@ MUTANTS = (
     ),
     Mutant(
         "ignore what was seen",
-        "l2/protocol/judgements.py",
+        "l1/rules/log/judgements.py",
         "if mark & HAS_ENDED and peer.endings[grant_index] < seen:",
         "if mark & HAS_ENDED:",
         "lines",
@@ -101,7 +101,7 @@ MUTANTS = (
     ),
     Mutant(
         "treat a void entry as standing",
-        "l2/protocol/standing.py",
+        "l1/rules/log/standing.py",
         "marks[index] & (KIND | VOID) == kind",
         "marks[index] & KIND == kind",
         "betrayal",

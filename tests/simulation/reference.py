@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l2.protocol.channel import Channel
-from l2.protocol.entries import (
+from l1.ground.limits import CLOCK_SKEW_MS_MAX, REQUEST_LIFE_MS
+from l1.rules.log.entries import (
     Access,
     Consent,
     Deny,
@@ -24,8 +23,8 @@ from l2.protocol.entries import (
     Seen,
     Withdraw,
 )
-from l2.protocol.limits import REQUEST_LIFE_MS
-from l2.protocol.marks import VOID
+from l1.rules.log.marks import VOID
+from l2.protocol.channel import Channel
 
 __all__ = ["check_log"]
 

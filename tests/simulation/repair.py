@@ -2,10 +2,11 @@
 
 from l1.ground.faults import Refused
 from l1.ground.merkle import Frontier
-from l2.protocol.batch import Salts, leaf_hashes
+from l1.rules.log.entries import Seen, Terms
+from l1.rules.log.fold import Fold
+from l1.rules.log.leaves import leaf_hashes
+from l2.protocol.batch import Salts
 from l2.protocol.channel import Channel, Me, load
-from l2.protocol.entries import Seen, Terms
-from l2.protocol.fold import Fold
 from l2.protocol.log import LogReader
 from tests.simulation.disk import MemoryRows
 

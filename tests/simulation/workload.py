@@ -6,8 +6,7 @@ Indices are found in the fold's marks at random, so that most entries fit what s
 from random import Random
 
 from l1.ground.hashing import digest
-from l2.protocol.channel import Channel
-from l2.protocol.entries import (
+from l1.rules.log.entries import (
     Access,
     AccessTerms,
     Consent,
@@ -26,7 +25,8 @@ from l2.protocol.entries import (
     Terms,
     Withdraw,
 )
-from l2.protocol.marks import ANSWERED, CONSENT, GRANT, REQUEST
+from l1.rules.log.marks import ANSWERED, CONSENT, GRANT, REQUEST
+from l2.protocol.channel import Channel
 
 __all__ = ["Entries", "any_entries", "make_entries"]
 

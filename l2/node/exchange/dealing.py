@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import trio
 
 from l1.ground.faults import LocalError, Refused
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.fold import Void
+from l1.rules.log.leaves import decode_parts, encode_parts
 from l2.node.exchange.book import PATIENT, PRACTITIONER
 from l2.node.exchange.logs import ConsentIndex
 from l2.node.exchange.worklist import Worklist
 from l2.node.keeper import Keeper, Outcome
-from l2.protocol.batch import decode_parts, encode_parts
 from l2.protocol.channel import Channel
-from l2.protocol.entries import Entry, Terms
-from l2.protocol.fold import Void
 from l2.records import handle
 
 __all__ = ["Awaited", "Dealing", "Handles", "why_void"]

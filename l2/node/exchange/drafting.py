@@ -9,19 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from l1.ground.faults import LocalError
-from l2.desk.drafts import (
-    AccessDraft,
-    ConsentDraft,
-    Draft,
-    GrantDraft,
-    ReceiptDraft,
-    RequestDraft,
-    RevokeDraft,
-    WithdrawDraft,
-)
-from l2.node.exchange.book import Paper
-from l2.node.exchange.dealing import Dealing
-from l2.protocol.entries import (
+from l1.rules.log.entries import (
     CONSENT_BASIS,
     REQUEST_BASIS,
     Access,
@@ -38,6 +26,18 @@ from l2.protocol.entries import (
     Terms,
     Withdraw,
 )
+from l2.desk.drafts import (
+    AccessDraft,
+    ConsentDraft,
+    Draft,
+    GrantDraft,
+    ReceiptDraft,
+    RequestDraft,
+    RevokeDraft,
+    WithdrawDraft,
+)
+from l2.node.exchange.book import Paper
+from l2.node.exchange.dealing import Dealing
 
 __all__ = ["Drafted", "draft_entries", "paper_of"]
 

@@ -12,6 +12,8 @@ import trio
 
 from l1.ground.codes import DenyReason, Label, PurposeOfUse, RecordClass, Role
 from l1.ground.faults import Fault, LocalError, Refused
+from l1.rules.log.entries import Consent, ConsentTerms, Request, RequestTerms, Revoke, Withdraw
+from l1.rules.log.fold import CONSENT, GRANT
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_MAX, Draft
 from l2.link import Line, LineClosed
@@ -31,8 +33,6 @@ from l2.node.exchange.terms import code_of, mask_of
 from l2.node.exchange.worklist import Worklist
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper, Outcome
-from l2.protocol.entries import Consent, ConsentTerms, Request, RequestTerms, Revoke, Withdraw
-from l2.protocol.fold import CONSENT, GRANT
 from l2.protocol.phases import Phase
 from l2.protocol.policy import self_test
 from l2.records import handle

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
+from l1.rules.log.entries import Entry, Grant, GrantTerms, Pay, Receipt
+from l1.rules.log.fold import ANSWERED, GRANT, Void
 from l2.desk import words
 from l2.link import LineClosed
 from l2.node.bodies import Download, GrantBody, Record
@@ -17,8 +19,6 @@ from l2.node.exchange.dealing import Awaited, Dealing, why_void
 from l2.node.exchange.logs import find_marks, find_release, grant_has_ended, grant_of, stands
 from l2.node.exchange.pulling import Pulls
 from l2.node.hospital import Hospital
-from l2.protocol.entries import Entry, Grant, GrantTerms, Pay, Receipt
-from l2.protocol.fold import ANSWERED, GRANT, Void
 
 __all__ = ["Fetching"]
 

@@ -6,10 +6,10 @@ Notes go to the channel's own chores, or to the fetchers.
 from collections.abc import Callable
 from typing import Any
 
+from l1.rules.log.entries import Grant, Receipt, Release, Request, Revoke, Withdraw
 from l2.node.exchange.dealing import Dealing
 from l2.node.exchange.logs import grant_of
 from l2.node.hospital import Hospital
-from l2.protocol.entries import Grant, Receipt, Release, Request, Revoke, Withdraw
 from l2.protocol.events import Arrived
 
 __all__ = ["Listener"]

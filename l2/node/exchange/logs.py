@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from l1.rules.log.entries import ConsentTerms, Grant, GrantTerms, Release
+from l1.rules.log.fold import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID
 from l2.protocol.channel import Channel
-from l2.protocol.entries import ConsentTerms, Grant, GrantTerms, Release
-from l2.protocol.fold import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID
 
 __all__ = [
     "RELEASE",

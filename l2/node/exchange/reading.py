@@ -5,6 +5,7 @@ import trio
 
 from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
 from l1.ground.faults import Fault, LocalError, Refused
+from l1.rules.log.entries import Access, AccessTerms
 from l2.desk import words
 from l2.node.bodies import Origin, Record
 from l2.node.clock import now_ms
@@ -12,7 +13,6 @@ from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.terms import code_of
 from l2.node.exchange.views import record_view
 from l2.node.hospital import Hospital
-from l2.protocol.entries import Access, AccessTerms
 from l2.records import is_gzip, unpack_gzip
 
 __all__ = ["Reading"]

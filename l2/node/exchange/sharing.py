@@ -13,14 +13,14 @@ import trio
 from l1.ground.codes import DenyReason
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
+from l1.rules.log.entries import Deny, DenyTerms, Grant, GrantTerms, Release, RequestTerms, Terms
+from l1.rules.log.fold import ANSWERED, DONE, GRANT, REQUEST
 from l2.node.bodies import Record, Spooled
 from l2.node.clock import now_ms
 from l2.node.exchange.book import Book, SharedRecord
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.logs import find_marks, grant_has_ended, grant_of, stands
 from l2.node.hospital import Hospital
-from l2.protocol.entries import Deny, DenyTerms, Grant, GrantTerms, Release, RequestTerms, Terms
-from l2.protocol.fold import ANSWERED, DONE, GRANT, REQUEST
 from l2.protocol.policy import Asked, Directive, Permitted, Wanted, decide
 from l2.records import release_secret
 

@@ -3,13 +3,13 @@
 from typing import Any, Literal
 
 from l1.ground.codes import Label, MediaType, PurposeOfUse, RecordClass
+from l1.rules.log.fold import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, REQUEST, VOID
 from l2.desk import words
 from l2.node.bodies import Bodies, Record
 from l2.node.exchange.book import Book
 from l2.node.exchange.dealing import Dealing
 from l2.node.exchange.logs import grant_has_ended, newest
 from l2.node.exchange.terms import name_of, names_of
-from l2.protocol.fold import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, REQUEST, VOID
 
 __all__ = ["added_view", "consent_views", "grant_views", "record_view", "request_views"]
 

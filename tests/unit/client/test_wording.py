@@ -4,8 +4,8 @@ import pytest
 
 from client.wording import amount, day, duration, entry_line, moment
 from l1.ground.codes import RecordClass
+from l1.rules.log.entries import Access, AccessTerms, Deny, DenyTerms, Grant, GrantTerms, Pay, Seen, Withdraw
 from l2.desk.entry_words import entry_words
-from l2.protocol.entries import Access, AccessTerms, Deny, DenyTerms, Grant, GrantTerms, Pay, Seen, Withdraw
 
 ACTOR = {"practitioner": "ab" * 16, "role": "PHYSICIAN", "purpose": "TREAT"}
 CONSENT = {"permit": True, "purposes": ["TREAT", "BTG"], "label": "N", "until_ms": 0}

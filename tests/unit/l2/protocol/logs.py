@@ -1,13 +1,13 @@
 """Two logs and their fold, without channels."""
 
 from l1.ground.hashing import digest
-from l2.protocol.entries import (
+from l1.rules.log.entries import (
     Entry,
     ReviewTerms,
     Seen,
     Terms,
 )
-from l2.protocol.fold import Fold, Void
+from l1.rules.log.fold import Fold, Void
 from tests.unit.l2.protocol.stories import (
     consent,
     consent_terms,

@@ -7,9 +7,10 @@ from l1.ground.faults import Fault
 from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Context, Purpose
 from l1.rules.commitment import Commitment, Signed, sign_shape
-from l2.protocol.batch import encode_batch, encode_parts, leaf_hashes
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.leaves import encode_parts, leaf_hashes
+from l2.protocol.batch import encode_batch
 from l2.protocol.channel import commitment_at
-from l2.protocol.entries import Entry, Terms
 from l2.protocol.events import (
     Froze,
     MessageReceived,

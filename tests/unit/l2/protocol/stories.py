@@ -3,7 +3,7 @@
 from typing import Any
 
 from l1.ground.hashing import digest
-from l2.protocol.entries import (
+from l1.rules.log.entries import (
     Access,
     AccessTerms,
     Consent,

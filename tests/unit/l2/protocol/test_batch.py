@@ -4,10 +4,12 @@ import pytest
 
 from l1.ground.faults import Fault, Refused
 from l1.ground.hashing import digest
+from l1.ground.limits import SALT_BYTES
 from l1.ground.merkle import leaf_hash
-from l2.protocol.batch import Salts, decode_parts, encode_parts, leaf_hashes, one_leaf
-from l2.protocol.entries import Entry, Pay, Seen, Terms
-from l2.protocol.limits import SALT_BLOCK, SALT_BYTES
+from l1.rules.log.entries import Entry, Pay, Seen, Terms
+from l1.rules.log.leaves import decode_parts, encode_parts, leaf_hashes, one_leaf
+from l2.protocol.batch import Salts
+from l2.protocol.limits import SALT_BLOCK
 from tests.unit.l2.protocol.stories import access, access_terms, consent, consent_terms, request, request_terms
 from tests.unit.l2.protocol.world import NOW_MS
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from l2.protocol.entries import Pay, Receipt, Release, Withdraw
+from l1.rules.log.entries import Pay, Receipt, Release, Withdraw
 from l2.protocol.events import AskClose, Froze, MessageReceived, Submit
 from l2.protocol.phases import Phase
 from tests.unit.l2.protocol.stories import (

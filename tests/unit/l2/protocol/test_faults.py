@@ -12,8 +12,9 @@ from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Purpose
 from l1.rules.commitment import Resume, sign_shape
-from l2.protocol.batch import encode_batch, encode_parts, leaf_hashes
-from l2.protocol.entries import Entry, Pay, Receipt, Seen
+from l1.rules.log.entries import Entry, Pay, Receipt, Seen
+from l1.rules.log.leaves import encode_parts, leaf_hashes
+from l2.protocol.batch import encode_batch
 from l2.protocol.events import (
     MessageReceived,
     Send,

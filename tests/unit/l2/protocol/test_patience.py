@@ -7,7 +7,7 @@ from l1.ground.faults import Fault
 from l1.ground.hashing import digest
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.ground.merkle import EMPTY_ROOT
-from l2.protocol.entries import Request
+from l1.rules.log.entries import Request
 from l2.protocol.events import (
     Arrived,
     AskClose,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l1.ground.codes import DenyReason, Label, PurposeOfUse, RecordClass, mask
-from l2.protocol.entries import CONSENT_BASIS, EMERGENCY_BASIS, ConsentTerms, RequestTerms
+from l1.rules.log.entries import CONSENT_BASIS, EMERGENCY_BASIS, ConsentTerms, RequestTerms
 from l2.protocol.policy import EMERGENCY_LIFE_MS, Asked, Directive, Permitted, Wanted, decide, self_test
 
 TREAT, PAY, RESEARCH, BTG = (

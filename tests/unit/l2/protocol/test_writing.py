@@ -1,10 +1,10 @@
 """Writing: what is cut, refused, covered, lifted, held back by the window, and declined."""
 
 from l1.rules import state as l1_state
+from l1.rules.log.entries import Entry, Pay, Receipt
+from l1.rules.log.fold import Void
 from l2.protocol.channel import new_rows
-from l2.protocol.entries import Entry, Pay, Receipt
 from l2.protocol.events import Acknowledged, Append, BlockSeen, Declined, Persist, Resumed, Send, Written
-from l2.protocol.fold import Void
 from l2.protocol.limits import BATCH_ENTRIES_AIM, WINDOW_BATCHES
 from l2.protocol.messages import Message
 from tests.unit.l2.protocol.stories import access, access_terms, granted, request, request_terms

@@ -10,9 +10,10 @@ from l1.ground.hashing import digest
 from l1.ground.limits import VERSION
 from l1.ground.signing import PrivateKey
 from l1.rules.commitment import Commitment, Opening, Resume, Signed, decode_commitment
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.marks import HAS_ENDED, KIND, REQUEST
 from l2.protocol.batch import decode_batch
 from l2.protocol.channel import Channel, Me, load, new_rows
-from l2.protocol.entries import Entry, Terms
 from l2.protocol.events import (
     Append,
     BlockSeen,
@@ -24,7 +25,6 @@ from l2.protocol.events import (
     Persist,
     Send,
 )
-from l2.protocol.marks import HAS_ENDED, KIND, REQUEST
 from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
 from l2.protocol.step import has_work, step
 

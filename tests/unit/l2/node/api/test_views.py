@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from l1.ground.faults import Fault, LocalError, Refused
+from l1.rules.log.fold import VOID, Void
 from l2.node.exchange.book import PATIENT as PATIENT_KIND
 from l2.node.exchange.book import PRACTITIONER as PRACTITIONER_KIND
 from l2.node.views import channel_view
 from l2.protocol.events import Disconnected
-from l2.protocol.fold import VOID, Void
 from l2.protocol.rows import void_key
 from l2.records.keys import handle
 from tests.unit.l1.world import genesis

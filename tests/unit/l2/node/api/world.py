@@ -13,6 +13,7 @@ from l1.ground.hashing import digest
 from l1.ground.sealed import Cost
 from l1.reader import Reader, dump_genesis
 from l1.rules import state as l1_state
+from l1.rules.log.entries import Access, AccessTerms, Consent, ConsentTerms, Grant, GrantTerms, Revoke
 from l2.desk import Desk, words
 from l2.desk.drafts import Draft
 from l2.node.api import make_app, serve_desk
@@ -23,7 +24,6 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.operations import Operations
 from l2.node.store import ChannelStore
-from l2.protocol.entries import Access, AccessTerms, Consent, ConsentTerms, Grant, GrantTerms, Revoke
 from l2.records.keys import handle
 from tests.unit.l1.world import genesis
 from tests.unit.l2.protocol.world import NOW_MS, OPENING, Pair

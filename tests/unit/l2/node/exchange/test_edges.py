@@ -7,6 +7,7 @@ import trio
 
 from l1.ground.codes import PurposeOfUse
 from l1.ground.faults import LocalError
+from l1.rules.log.fold import CONSENT, GRANT
 from l2.link import LineClosed
 from l2.node.bodies import Download
 from l2.node.exchange import fetching
@@ -15,7 +16,6 @@ from l2.node.exchange.logs import find_marks, newest
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.terms import code_of, mask_of, name_of, names_of
 from l2.node.exchange.worklist import Worklist
-from l2.protocol.fold import CONSENT, GRANT
 from tests.unit.l2.node.exchange.test_exchange import make_world, until
 from tests.unit.l2.node.exchange.world import YEAR_MS, observation
 

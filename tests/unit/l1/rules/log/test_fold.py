@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from l1.ground import limits
 from l1.ground.hashing import digest
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l2.protocol import limits, standing
-from l2.protocol.entries import (
+from l1.rules.log import standing
+from l1.rules.log.entries import (
     Deny,
     DenyTerms,
     Pay,
@@ -18,7 +19,7 @@ from l2.protocol.entries import (
     Seen,
     Withdraw,
 )
-from l2.protocol.fold import Void
+from l1.rules.log.fold import Void
 from tests.unit.l2.protocol.logs import REVIEWED, Logs, check_judged_at_once
 from tests.unit.l2.protocol.stories import (
     SECRET,

@@ -10,11 +10,11 @@ stands in `judgements`. Source: design §5; docs/spec/fold.md.
 from collections.abc import Sequence
 from typing import Any
 
-from l2.protocol.entries import TERMS_OF, Access, Deny, Entry, Grant, Pay, Receipt, Terms, tag_of
-from l2.protocol.judgements import JUDGES, judge_access
-from l2.protocol.limits import REQUEST_LIFE_MS
-from l2.protocol.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, PAY, REQUEST, VOID, LogFold, Void
-from l2.protocol.standing import ReadEntry, Standing
+from l1.ground.limits import REQUEST_LIFE_MS
+from l1.rules.log.entries import TERMS_OF, Access, Deny, Entry, Grant, Pay, Receipt, Terms, tag_of
+from l1.rules.log.judgements import JUDGES, judge_access
+from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, PAY, REQUEST, VOID, LogFold, Void
+from l1.rules.log.standing import ReadEntry, Standing
 
 __all__ = [
     "ANSWERED",

@@ -10,8 +10,8 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import Any
 
-from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l2.protocol.entries import (
+from l1.ground.limits import CLOCK_SKEW_MS_MAX, OPEN_REQUESTS_MAX, REQUEST_LIFE_MS
+from l1.rules.log.entries import (
     CONSENT_BASIS,
     EMERGENCY_BASIS,
     Access,
@@ -28,9 +28,8 @@ from l2.protocol.entries import (
     Terms,
     Withdraw,
 )
-from l2.protocol.limits import OPEN_REQUESTS_MAX, REQUEST_LIFE_MS
-from l2.protocol.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID, Void
-from l2.protocol.standing import Standing
+from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID, Void
+from l1.rules.log.standing import Standing
 
 __all__ = ["JUDGES", "judge_access"]
 

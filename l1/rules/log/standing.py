@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from l2.protocol.entries import Entry, Terms
-from l2.protocol.limits import CACHED_GRANTS_MAX, CACHED_ROWS_MAX
-from l2.protocol.marks import HAS_ENDED, KIND, VOID, LogFold
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.limits import CACHED_GRANTS_MAX, CACHED_ROWS_MAX
+from l1.rules.log.marks import HAS_ENDED, KIND, VOID, LogFold
 
 __all__ = ["ReadEntry", "Standing"]
 
