@@ -2,29 +2,71 @@
 
 Two questions are different on purpose. *May this key act now?* looks at validity and revocation. *Do this key's
 commitments count?* does not: a key that expired or was revoked must not let its owner out of what it signed.
-Rules KEY-4 to KEY-7 of docs/spec/chain.md.
+Rules KEY-4 to KEY-7, KEY-14 and KEY-15 of docs/spec/keys.md.
 """
 
 from l1.ground.faults import Fault, Refused
 from l1.rules.state import Channel, Hospital, Key
-from l1.rules.transactions import CHANNEL
+from l1.rules.transactions import CHANNEL, RECOVERY, ROOT, SEALING
 
-__all__ = ["commitment_key", "counting_keys", "key_counts"]
+__all__ = ["commitment_key", "counting_keys", "gave_way", "is_recovering", "key_counts", "sealing_key_at"]
 
 
 def key_counts(hospital: Hospital, number: int, kind: int, clock_ms: int) -> bool:
-    """[KEY-4] Whether the key may act now: of that kind, begun, not ended, not revoked."""
+    """[KEY-4] Whether the key may act now: of that kind, begun, not ended, not revoked; a root key not superseded."""
     key = hospital.key(number)
-    return key is not None and key.kind == kind and _counts(key, clock_ms)
+    return key is not None and key.kind == kind and _counts(hospital, key, clock_ms)
 
 
 def counting_keys(hospital: Hospital, kind: int, clock_ms: int) -> list[Key]:
     """The keys of a kind that may act now, oldest first."""
-    return [key for key in hospital.keys if key.kind == kind and _counts(key, clock_ms)]
+    return [key for key in hospital.keys if key.kind == kind and _counts(hospital, key, clock_ms)]
 
 
-def _counts(key: Key, clock_ms: int) -> bool:
-    return key.revoked_at_ms is None and key.valid_from_ms <= clock_ms < key.valid_until_ms
+def _counts(hospital: Hospital, key: Key, clock_ms: int) -> bool:
+    in_force = key.revoked_at_ms is None and key.valid_from_ms <= clock_ms < key.valid_until_ms
+    return in_force and not gave_way(hospital, key, clock_ms)
+
+
+def _is_recovered(hospital: Hospital, key: Key) -> bool:
+    """Whether it is a root key that a recovery key registered."""
+    return key.kind == ROOT and hospital.keys[key.by].kind == RECOVERY
+
+
+def gave_way(hospital: Hospital, key: Key, clock_ms: int) -> bool:
+    """[KEY-14] Whether a later root key, registered by a recovery key, has begun and so ended this root key for good.
+
+    A later revocation of that one changes nothing; a veto while it waited means that it never began.
+    """
+    return key.kind == ROOT and any(
+        later.valid_from_ms <= clock_ms and (later.revoked_at_ms is None or later.revoked_at_ms >= later.valid_from_ms)
+        for later in hospital.keys[key.number + 1 :]
+        if _is_recovered(hospital, later)
+    )
+
+
+def is_recovering(hospital: Hospital, clock_ms: int) -> bool:
+    """[KEY-13] Whether a root key that a recovery key registered waits."""
+    return any(
+        _is_recovered(hospital, key) and key.revoked_at_ms is None and key.valid_from_ms > clock_ms
+        for key in hospital.keys
+    )
+
+
+def sealing_key_at(hospital: Hospital, opened_at_ms: int) -> Key:
+    """[KEY-15] The sealing key whose half of the secret a channel that opened then has; the same whenever it is asked.
+
+    Only what was registered, and what had ended, *before* that moment is looked at: a registry row read later tells
+    the same of it, and blocks of one and the same chain clock cannot make two answers.
+    """
+    begun = [key for key in hospital.keys if key.kind == SEALING and key.valid_from_ms < opened_at_ms]
+    in_force = [
+        key
+        for key in begun
+        if key.valid_until_ms >= opened_at_ms and (key.revoked_at_ms is None or key.revoked_at_ms >= opened_at_ms)
+    ]
+    first = next(key for key in hospital.keys if key.kind == SEALING)  # every admission has one
+    return (in_force or begun or [first])[-1]
 
 
 def commitment_key(

@@ -1,4 +1,4 @@
-"""The registry of hospitals: admission, new keys, revoked keys. Rules KEY-1 to KEY-12 of docs/spec/chain.md.
+"""The registry of hospitals: admission, new keys, revoked keys. Rules KEY-1 to KEY-14 of docs/spec/keys.md.
 
 What a key may do is asked of `l1.rules.keys`. A key keeps its number for ever, and a signing key belongs to one
 hospital for ever, so that a signature always has one owner.
@@ -11,7 +11,7 @@ from l1.ground.fields import TimeMs
 from l1.ground.limits import KEYS_PER_HOSPITAL_MAX, TIME_MS_MAX
 from l1.ground.signing import Context, Purpose, check_public_key, open_signed
 from l1.rules.accounts import Asking, asking_hospital
-from l1.rules.keys import counting_keys, key_counts
+from l1.rules.keys import counting_keys, is_recovering, key_counts
 from l1.rules.state import Draft, Hospital, Key, Owner
 from l1.rules.transactions import (
     CHANNEL,
@@ -53,8 +53,8 @@ def admit(draft: Draft, asking: Asking, action: Admit) -> None:
 
 
 def register_key(draft: Draft, asking: Asking, action: RegisterKey) -> None:
-    """[KEY-2] The root key adds a key; [KEY-8] a new root key, or a second recovery key, waits one key window."""
-    hospital = governed(draft, asking, action.hospital)
+    """[KEY-2] The root key adds a key; [KEY-8] a new root or recovery key waits one key window."""
+    hospital, by = _governing(draft, asking, action.hospital, action.kind)
     number = len(hospital.keys)
     require(number < KEYS_PER_HOSPITAL_MAX, Fault.OUT_OF_BOUNDS, f"a hospital has at most {number} keys")
     if action.kind in _SIGNING:
@@ -62,12 +62,14 @@ def register_key(draft: Draft, asking: Asking, action: RegisterKey) -> None:
         open_signed(action.key, Purpose.KEY, Context(chain=asking.chain), words, action.possession or b"")
     else:
         require(action.possession is None, Fault.MALFORMED, "only signing keys show their possession")
+        known = any(key.kind == action.kind and key.key == action.key for key in hospital.keys)
+        require(not known, Fault.ALREADY_DONE, "the key is registered already")
     _claim(draft, hospital.id, number, action.kind, action.key)
-    waits = action.kind == ROOT or (action.kind == RECOVERY and _has(hospital, RECOVERY))
+    waits = action.kind in (ROOT, RECOVERY)
     earliest_ms = asking.clock_ms + (draft.get_parameters().key_window_ms if waits else 0)
     from_ms = max(action.valid_from_ms, earliest_ms)
     require(from_ms < action.valid_until_ms, Fault.OUT_OF_BOUNDS, "the key would end before it begins")
-    key = _key(number, action.kind, action.key, from_ms, action.valid_until_ms)
+    key = _key(number, action.kind, action.key, from_ms, action.valid_until_ms, by=by.number)
     draft.put_hospital(replace(hospital, keys=(*hospital.keys, key)))
 
 
@@ -95,12 +97,17 @@ def _may_revoke(hospital: Hospital, by: Key, key: Key, clock_ms: int) -> bool:
     if by.kind == RECOVERY:
         # The veto covers recovery keys too: a thief of the root key must not bring a recovery key of its own.
         return key.number == by.number or (waits and key.kind in (ROOT, RECOVERY))
-    if by.kind != ROOT or key.kind == RECOVERY:
+    if by.kind != ROOT:
         return False
+    if key.kind == RECOVERY:
+        # Only where nobody could veto it: the first one that a thief of the root key brings.
+        return waits and not counting_keys(hospital, RECOVERY, clock_ms)
     if key.kind != ROOT:
         return True
+    if waits:
+        return hospital.keys[key.by].kind != RECOVERY  # [KEY-13]
     others = [root for root in counting_keys(hospital, ROOT, clock_ms) if root.number != key.number]
-    return bool(others) and (waits or key.number <= by.number)
+    return bool(others) and key.number <= by.number
 
 
 def governed(draft: Draft, asking: Asking, hospital_id: bytes) -> Hospital:
@@ -110,6 +117,24 @@ def governed(draft: Draft, asking: Asking, hospital_id: bytes) -> Hospital:
     governs = hospital.id == hospital_id and key_counts(hospital, key.number, ROOT, asking.clock_ms)
     require(governs, Fault.NOT_AUTHORISED, "only a root key of the hospital governs its keys and towers")
     return hospital
+
+
+def _governing(draft: Draft, asking: Asking, hospital_id: bytes, kind: int) -> tuple[Hospital, Key]:
+    """The hospital, and the asking key, known to be one of its own that may register a key of that kind now."""
+    require(draft.get_hospital(hospital_id) is not None, Fault.UNKNOWN_HOSPITAL, "no hospital of that id is admitted")
+    hospital, by = asking_hospital(draft, asking)
+    governs = hospital.id == hospital_id and _may_register(hospital, by, kind, asking.clock_ms)
+    require(governs, Fault.NOT_AUTHORISED, f"key {by.number} may not register a key of that kind now")
+    return hospital, by
+
+
+def _may_register(hospital: Hospital, by: Key, kind: int, clock_ms: int) -> bool:
+    """[KEY-2] A root key any kind; [KEY-13] a recovery key a root, and then root keys bring no root nor recovery."""
+    if not key_counts(hospital, by.number, by.kind, clock_ms):
+        return False
+    if by.kind == RECOVERY:
+        return kind == ROOT
+    return by.kind == ROOT and not (kind in (ROOT, RECOVERY) and is_recovering(hospital, clock_ms))
 
 
 def _claim(draft: Draft, hospital: bytes, number: int, kind: int, key: bytes) -> None:
@@ -122,11 +147,7 @@ def _claim(draft: Draft, hospital: bytes, number: int, kind: int, key: bytes) ->
     draft.put_owner(account, Owner(hospital=hospital, number=number))
 
 
-def _has(hospital: Hospital, kind: int) -> bool:
-    return any(key.kind == kind for key in hospital.keys)
-
-
-def _key(number: int, kind: int, key: bytes, from_ms: TimeMs, until_ms: TimeMs) -> Key:
+def _key(number: int, kind: int, key: bytes, from_ms: TimeMs, until_ms: TimeMs, by: int = 0) -> Key:
     return Key(
         number=number,
         kind=kind,
@@ -135,4 +156,5 @@ def _key(number: int, kind: int, key: bytes, from_ms: TimeMs, until_ms: TimeMs) 
         valid_until_ms=until_ms,
         revoked_at_ms=None,
         compromised_since_ms=None,
+        by=by,
     )

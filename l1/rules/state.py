@@ -61,7 +61,8 @@ class Account(Shape, frozen=True):
 class Key(Shape, frozen=True):
     """A registered key. Times are on the chain clock; `revoked_at_ms` is when L1 took the revocation.
 
-    A root key counts from `valid_from_ms` on (for a change: admission of the change plus the key window).
+    A root key counts from `valid_from_ms` on (for a change: admission of the change plus the key window). `by` is the
+    number of the key that registered it; the keys of an admission name the first root key.
     """
 
     number: KeyNumber
@@ -71,6 +72,7 @@ class Key(Shape, frozen=True):
     valid_until_ms: TimeMs
     revoked_at_ms: TimeMs | None
     compromised_since_ms: TimeMs | None
+    by: KeyNumber = 0
 
 
 class Hospital(Shape, frozen=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 from l1.rules.phases import diagram
 
 ROOT = Path(__file__).parents[4]
-SPEC = (ROOT / "docs/spec/chain.md").read_text(encoding="utf-8")
+SPEC = "\n".join((ROOT / "docs/spec" / page).read_text(encoding="utf-8") for page in ("chain.md", "keys.md"))
 FAMILIES = "STATE|GENESIS|BLOCK|ACCOUNT|KEY|OPEN|CHECKPOINT|RESUME|CLOSE|TOWER"
 
 
