@@ -17,6 +17,7 @@ from l1.ground.signing import Signer
 from l1.reader import light
 from l1.reader.answers import (
     AccountAnswer,
+    BlocksAnswer,
     HeaderForm,
     HeadersAnswer,
     RowAnswer,
@@ -37,7 +38,7 @@ from l1.reader.transport import LONG_POLL_S, ChainUnreachable, Transport
 from l1.rules import blocks, state
 from l1.rules.blocks import Header, SignedHeader
 from l1.rules.genesis import Genesis, Parameters, chain_id
-from l1.rules.state import Account, Channel, Hospital
+from l1.rules.state import Account, Channel, Delegation, Hospital
 from l1.rules.transactions import Action, account_of, sign_transaction, transaction_id
 
 __all__ = ["NewHeaders", "Reader"]
@@ -45,6 +46,7 @@ __all__ = ["NewHeaders", "Reader"]
 T = TypeVar("T")
 
 HEADERS_PER_PAGE = 1_000
+BLOCKS_PER_PAGE = 50
 ROWS_PER_PAGE = 100
 RETRY_S = 0.5  # between questions to a node that does not answer
 POLL_S = 0.01  # between questions that a node answers at once, though asked to wait
@@ -142,6 +144,20 @@ class Reader:
         self._compare(signed, header)
         return header
 
+    async def blocks(self, first: int, count: int = BLOCKS_PER_PAGE) -> list[tuple[Header, tuple[bytes, ...]]]:
+        """Verified blocks from height `first` on, each as its header and transactions: at least one, at most `count`.
+
+        Raises `LocalError` when the chain is not yet there. An empty block is known by its header, and not asked for.
+        """
+        header = await self.header_at(first)
+        if light.is_empty(header):
+            return [(header, ())]
+        count = min(count, self._tip.height - first + 1)
+        answer = await self._transport.get("/v1/blocks", BlocksAnswer, **{"from": first, "count": count})
+        require(0 < len(answer.blocks) <= count, Fault.MALFORMED, f"the node does not show block {first}")
+        headers = [header, *(self._open(first + at) for at in range(1, len(answer.blocks)))]
+        return [(each, light.check_block(each, unhex(text))) for each, text in zip(headers, answer.blocks, strict=True)]
+
     # -- state
 
     async def status(self) -> StatusAnswer:
@@ -159,6 +175,10 @@ class Reader:
     async def channel(self, channel: bytes) -> Channel | None:
         """The verified channel, or verified absence."""
         return await self._row(state.channel_key(channel), state.decode_channel)
+
+    async def towers(self, hospital: bytes) -> tuple[Delegation, ...]:
+        """The verified watchtowers that a hospital has named."""
+        return await self._row(state.towers_key(hospital), state.decode_towers) or ()
 
     async def parameters(self) -> Parameters:
         found = await self._row(state.PARAMETERS_KEY, state.decode_parameters)

@@ -12,13 +12,13 @@ from l1.ground.faults import Fault, require
 from l1.ground.fields import Height
 from l1.ground.hashing import digest
 from l1.ground.limits import HEADER_AHEAD_MS_MAX
-from l1.ground.merkle import leaf_hash, verify_inclusion
+from l1.ground.merkle import EMPTY_ROOT, leaf_hash, verify_inclusion
 from l1.ground.sparse import SparseProof, place_of
 from l1.rules import blocks
 from l1.rules.blocks import Header, SignedHeader
 from l1.rules.genesis import Genesis, chain_id
 
-__all__ = ["Included", "check_included", "check_next", "check_row", "first_header"]
+__all__ = ["Included", "check_block", "check_included", "check_next", "check_row", "first_header", "is_empty"]
 
 
 class Included(Shape, frozen=True):
@@ -54,3 +54,16 @@ def check_row(header: Header, key: bytes, value: bytes | None, proof: SparseProo
 def check_included(header: Header, transaction: bytes, index: int, count: int, proof: Sequence[bytes]) -> None:
     """Raise `Refused` (BAD_PROOF) unless the block of the header holds the transaction at `index` of `count`."""
     verify_inclusion(leaf_hash(transaction), index, count, proof, header.transactions)
+
+
+def is_empty(header: Header) -> bool:
+    """Whether the header's block holds no transactions: then there is nothing to ask for."""
+    return header.transactions == EMPTY_ROOT
+
+
+def check_block(header: Header, data: bytes) -> tuple[bytes, ...]:
+    """[READ-8] The transactions of the header's block, known by its transaction root. Raises `Refused` (BAD_PROOF)."""
+    found = blocks.decode_block(data).transactions
+    same = blocks.transactions_root(found) == header.transactions
+    require(same, Fault.BAD_PROOF, f"the transactions of block {header.height} do not hash to its header's root")
+    return found

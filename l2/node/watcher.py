@@ -1,7 +1,8 @@
-"""Watching the chain for a hospital: every verified header, the registry, the rows of its channels.
+"""Watching the chain for a hospital: every verified block, and what its transactions touch of registry and channels.
 
 It believes what the reader verified and tells the keepers; a channel that the chain shows and nobody keeps yet is
-adopted. It knows no lines and no records.
+adopted. Everything is read once at the start, and afterwards only what a block touched [READ-8]. It knows no lines and
+no records.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,12 +10,13 @@ from collections.abc import Awaitable, Callable
 import structlog
 import trio
 
-from l1.ground.faults import Fault, LocalError, Refused
+from l1.ground.faults import Fault, LocalError, Refused, require
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l1.ground.merkle import EMPTY_ROOT
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
+from l1.rules.commitment import channel_id
+from l1.rules.touched import Touched, touched_by
 from l1.rules.transactions import CHANNEL
 from l2.node.clock import now_ms
 from l2.node.hospital import Hospital
@@ -49,15 +51,14 @@ class Watcher:
         """Follow the chain until cancelled. Outlives a chain node that is down; not a fork."""
         reader = self._hospital.reader
         first = await self._first_header()
-        await self._look(first, everything=True)
+        await self._look_at_all(first)
         task_status.started()
         height = first.height
         while True:
             header = await reader.next_header(height)
             self._check_clock(header)
             try:
-                quiet = header.height == height + 1 and header.transactions == EMPTY_ROOT
-                await self._look(header, everything=not quiet)
+                await self._look(header, await self._touched(height, header.height))
             except (ChainUnreachable, LocalError) as error:
                 log.warning("chain unreachable", detail=str(error))
                 await trio.sleep(RETRY_S)
@@ -87,30 +88,58 @@ class Watcher:
             log.error(said) if off else log.info("our clock agrees with the chain's again")
             self._hospital.announce("clock", b"", said if off else "the clocks agree again")
 
-    async def _look(self, header: Header, *, everything: bool) -> None:
-        hospital = self._hospital
-        if everything:
-            await self._refresh_registry()
-            await self._cut_revoked(header.clock_ms)
-            for row in await hospital.reader.channels_of(hospital.id):
-                keeper = hospital.keepers.get(row.id) or await self._adopt(row)
-                await self._tell(keeper, header, row)
-        else:
-            for keeper in list(hospital.keepers.values()):
-                await self._tell(keeper, header, None)
+    async def _touched(self, height: int, tip: int) -> Touched:
+        """What the blocks past `height`, up to the tip, concern."""
+        reader, transactions = self._hospital.reader, list[bytes]()
+        while height < tip:
+            blocks = await reader.blocks(height + 1, tip - height)
+            for _, found in blocks:
+                transactions += found
+            height += len(blocks)
+        return touched_by(transactions, reader.chain)
 
-    async def _tell(self, keeper: Keeper, header: Header, row: l1_state.Channel | None) -> None:
-        peer = self._hospital.registry.get(self._hospital.peer_of(keeper))
-        me = self._hospital.registry.get(self._hospital.id)
-        if row is not None and peer is not None and me is not None:
-            keeper.own_keys = channel_keys(me, revoked=True)
-            await keeper.offer(PeerKeysSeen(channel_keys(peer, revoked=False)))
-        await keeper.offer(BlockSeen(header.height, header.clock_ms, row, self.clock_is_off))
-
-    async def _refresh_registry(self) -> None:
+    async def _look_at_all(self, header: Header) -> None:
         hospital = self._hospital
-        peers = {hospital.peer_of(keeper) for keeper in hospital.keepers.values()}
-        for wanted in {hospital.id, *peers}:
-            found = await hospital.reader.hospital(wanted)
+        await self._refresh({hospital.id})
+        rows = await hospital.reader.channels_of(hospital.id)
+        for row in rows:
+            await self._kept(row)
+        await self._refresh({hospital.peer_of(keeper) for keeper in hospital.keepers.values()})
+        await self._tell(header, {row.id: row for row in rows}, set(hospital.registry))
+
+    async def _look(self, header: Header, touched: Touched) -> None:
+        """Tell every keeper of the block, and those that it concerns what it changed."""
+        hospital = self._hospital
+        changed = touched.hospitals & hospital.registry.keys()
+        await self._refresh(changed)
+        ours = {channel_id(opening) for opening in touched.opened if hospital.id in opening.hospitals}
+        rows = {}
+        for channel in touched.channels & (ours | hospital.keepers.keys()):
+            row = await hospital.reader.channel(channel)
+            require(row, Fault.BAD_PROOF, "a channel that a block touched is in the state")
+            assert row is not None
+            rows[channel] = row
+            await self._kept(row)
+        await self._tell(header, rows, changed)
+
+    async def _kept(self, row: l1_state.Channel) -> Keeper:
+        return self._hospital.keepers.get(row.id) or await self._adopt(row)
+
+    async def _tell(self, header: Header, rows: dict[bytes, l1_state.Channel], changed: set[bytes]) -> None:
+        """`changed` are hospitals whose keys may be others than the keepers know; a new keeper knows none."""
+        hospital = self._hospital
+        await self._cut_revoked(header.clock_ms)
+        for keeper in list(hospital.keepers.values()):
+            peer, me = hospital.registry.get(hospital.peer_of(keeper)), hospital.registry.get(hospital.id)
+            if peer and me and (not keeper.own_keys or not changed.isdisjoint((peer.id, me.id))):
+                keeper.own_keys = channel_keys(me, revoked=True)
+                await keeper.offer(PeerKeysSeen(channel_keys(peer, revoked=False)))
+            seen = BlockSeen(header.height, header.clock_ms, rows.get(keeper.channel.id), self.clock_is_off)
+            await keeper.offer(seen)
+
+    async def _refresh(self, wanted: set[bytes]) -> None:
+        """Read registry entries again."""
+        for each in wanted:
+            found = await self._hospital.reader.hospital(each)
             if found is not None:
-                hospital.registry[wanted] = found
+                self._hospital.registry[each] = found
