@@ -12,6 +12,8 @@ from l2.records.body import (
     seal_chunks,
 )
 from l2.records.envelope import identify
+from l2.records.extract import Extract, make_extract, read_extract
+from l2.records.fhir import Piece, pieces_of
 from l2.records.info import RecordInfo
 from l2.records.keys import (
     box,
@@ -25,6 +27,7 @@ from l2.records.keys import (
     unwrap,
     wrap,
 )
+from l2.records.pieces import PieceTree, Selection, plant
 from l2.records.unpack import is_gzip, unpack_gzip
 
 __all__ = [
@@ -33,6 +36,15 @@ __all__ = [
     "identify",
     "is_gzip",
     "unpack_gzip",
+    # what of it
+    "Piece",
+    "pieces_of",
+    "Selection",
+    "PieceTree",
+    "plant",
+    "Extract",
+    "make_extract",
+    "read_extract",
     # bodies
     "pack",
     "place_of",

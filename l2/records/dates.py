@@ -3,10 +3,13 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["Span", "fhir_span", "join_spans", "packed_span"]
+__all__ = ["ONGOING_MS", "Span", "fhir_span", "join_spans", "packed_span"]
 
 Span = tuple[int, int]
 """First and last moment, ms since the epoch; never before 1970."""
+
+ONGOING_MS = 253_402_300_799_999
+"""The end of what goes on without one: the last millisecond that FHIR can write, 9999-12-31."""
 
 _FHIR = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(T.+)?)?)?$", re.ASCII)
 _PACKED = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?", re.ASCII)

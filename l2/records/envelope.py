@@ -1,8 +1,11 @@
-"""What is this? The outside of any bytes, for policy and for finding them again. Never refuses, never changes them."""
+"""What is this? The outside of any bytes, for policy and for finding them again. Never changes them."""
 
 from codecs import getincrementaldecoder
 
+from msgspec.structs import replace
+
 from l1.ground.codes import MediaType
+from l2.records.extract import read_extract
 from l2.records.fhir import look_at_json, look_at_ndjson
 from l2.records.imaging import is_dicom, look_at_dicom
 from l2.records.info import RecordInfo
@@ -16,17 +19,25 @@ _TEXT_PROBE_BYTES = 64 * 1024
 
 
 def identify(content: bytes) -> RecordInfo:
-    """[INFO-1] The outside of a record. Anything unknown is a record too: bytes of class OTHER and label N."""
+    """[INFO-1] The outside of a record. Anything unknown is a record too: bytes of class OTHER and label N.
+
+    Raises `Refused` (TOO_LARGE) for a record of more patients than can be found again.
+    """
     if is_dicom(content):
         return look_at_dicom(content)
     if is_hl7v2(content):
         return look_at_hl7v2(content)
     start = content[:_PROBE_BYTES].lstrip(_SPACE)
     if start[:1] == b"{" and (info := look_at_json(content) or look_at_ndjson(content)) is not None:
-        return info
+        return _with_proof(info, content)
     if is_cda(content):
         return look_at_cda(content)
     return RecordInfo(media_type=_plain_type(content[:_TEXT_PROBE_BYTES], start))
+
+
+def _with_proof(info: RecordInfo, content: bytes) -> RecordInfo:
+    extract = read_extract(content)
+    return info if extract is None else replace(info, root=extract.root, unproven=extract.fault)
 
 
 def _plain_type(probe: bytes, start: bytes) -> MediaType:

@@ -1,237 +1,161 @@
-"""A thin look at FHIR R4 JSON: a typed envelope and raw slices, never a model library, never a re-serialisation.
-
-Knows Bundles of any type, single resources and NDJSON. Reads only what policy asks for: whose, of which class, from
-when, how sensitive. Whatever has an unexpected shape is passed over: a record is shared as it is, however odd.
-"""
+"""FHIR R4 JSON as pieces: a Bundle of any type, a bulk export or a single resource, cut into the raw bytes of each
+resource, with the outside of each. Nothing is ever written anew: a piece is a slice of what was received."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from l1.ground.codes import Label, MediaType, RecordClass, mask
+from l1.ground.codes import Label, MediaType, RecordClass
+from l1.ground.faults import Fault, require
 from l2.records.classes import CLASS_OF
-from l2.records.dates import Span, fhir_span, join_spans
+from l2.records.dates import join_spans
 from l2.records.info import RecordInfo
-from l2.records.labels import Coding, find_sensitivity, label_from
 from l2.records.limits import NAMES_MAX, SUBJECTS_MAX, TEXT_MAX
+from l2.records.resource import Outside, look_at_resource, marks_of
 
-__all__ = ["look_at_json", "look_at_ndjson", "split"]
+__all__ = ["Piece", "look_at_json", "look_at_ndjson", "pieces_of", "split"]
 
-
+_SPACE = b" \t\r\n"  # what JSON allows around a value
 _NOTHING = msgspec.Raw(b"")
+_BAD = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
-class _Bundle(msgspec.Struct):
+class _Outer(msgspec.Struct):
     resourceType: str  # noqa: N815 - FHIR's own spelling
     type: Any = None
+    meta: Any = None
     entry: list[msgspec.Raw] | None = None
 
 
 class _Entry(msgspec.Struct):
     resource: msgspec.Raw = _NOTHING
+    fullUrl: Any = None  # noqa: N815
 
 
-class _Head(msgspec.Struct):
-    """The fields of any resource that policy reads; `Any`, since a resource may use a name for something else."""
-
-    resourceType: str  # noqa: N815
-    id: Any = None
-    meta: Any = None
-    name: Any = None
-    # whose
-    subject: Any = None
-    patient: Any = None
-    beneficiary: Any = None
-    # what: wherever FHIR puts codes
-    code: Any = None
-    type: Any = None
-    category: Any = None
-    reasonCode: Any = None  # noqa: N815
-    valueCodeableConcept: Any = None  # noqa: N815
-    medicationCodeableConcept: Any = None  # noqa: N815
-    vaccineCode: Any = None  # noqa: N815
-    activity: Any = None
-    item: Any = None
-    diagnosis: Any = None
-    procedure: Any = None
-    # when
-    period: Any = None
-    effectiveDateTime: Any = None  # noqa: N815
-    effectivePeriod: Any = None  # noqa: N815
-    performedDateTime: Any = None  # noqa: N815
-    performedPeriod: Any = None  # noqa: N815
-    occurrenceDateTime: Any = None  # noqa: N815
-    onsetDateTime: Any = None  # noqa: N815
-    abatementDateTime: Any = None  # noqa: N815
-    billablePeriod: Any = None  # noqa: N815
-    recordedDate: Any = None  # noqa: N815
-    authoredOn: Any = None  # noqa: N815
-    started: Any = None
-    issued: Any = None
-    created: Any = None
-    date: Any = None
-    dateTime: Any = None  # noqa: N815
-    recorded: Any = None
-
-
-_CODED = (
-    *("code", "type", "category", "reasonCode", "valueCodeableConcept", "medicationCodeableConcept"),
-    *("vaccineCode", "activity", "item", "diagnosis", "procedure"),
-)
-_DATED = (
-    *("period", "effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod"),
-    *("occurrenceDateTime", "onsetDateTime", "abatementDateTime", "billablePeriod", "recordedDate"),
-    *("authoredOn", "started", "issued", "created", "date", "dateTime", "recorded"),
-)
-
-_bundle = msgspec.json.Decoder(_Bundle).decode
+_outer = msgspec.json.Decoder(_Outer).decode
 _entry = msgspec.json.Decoder(_Entry).decode
-_head = msgspec.json.Decoder(_Head).decode
 
 
-def split(content: bytes, media_type: int) -> list[bytes]:
-    """The resources of a Bundle or NDJSON as raw slices; a single resource as itself. Never re-serialised."""
+class Slice(NamedTuple):
+    """A resource's raw bytes, and the `fullUrl` by which others refer to it, where it has one."""
+
+    url: str
+    raw: bytes
+
+
+class Piece(NamedTuple):
+    """[PIECE-1] A resource of a record: its bytes as received, and its outside."""
+
+    url: str
+    raw: bytes
+    outside: Outside
+
+
+def split(content: bytes, media_type: int) -> list[Slice]:
+    """[PIECE-1] The resources of a Bundle or NDJSON as raw slices; a single resource as itself."""
     if media_type == MediaType.FHIR_NDJSON:
-        return [line for line in content.splitlines() if line.strip()]
-    outer = _bundle(content)
+        return [Slice("", line.strip(_SPACE)) for line in content.splitlines() if line.strip(_SPACE)]
+    outer = _outer(content)
     if outer.resourceType != "Bundle":
-        return [content]
-    resources = (bytes(_entry(entry).resource) for entry in outer.entry or [])
-    return [resource for resource in resources if resource not in (b"", b"null")]
+        return [Slice("", content.strip(_SPACE))]
+    slices: list[Slice] = []
+    for raw in outer.entry or []:
+        entry = _entry(raw)
+        resource = bytes(entry.resource)
+        if resource not in (b"", b"null"):
+            slices.append(Slice(entry.fullUrl if isinstance(entry.fullUrl, str) else "", resource))
+    return slices
+
+
+def pieces_of(content: bytes, media_type: int) -> list[Piece]:
+    """Every resource with its outside. Content that is no FHIR has no pieces."""
+    if media_type not in (MediaType.FHIR_JSON, MediaType.FHIR_NDJSON):
+        return []
+    try:
+        slices = split(content, media_type)
+        least = Label.U if media_type == MediaType.FHIR_NDJSON else _bundle_label(content)
+    except _BAD:
+        return []
+    return _look(slices, least)
+
+
+def _bundle_label(content: bytes) -> Label:
+    outer = _outer(content)
+    return marks_of(outer.meta) if outer.resourceType == "Bundle" else Label.U
+
+
+def _look(slices: Sequence[Slice], least: Label) -> list[Piece]:
+    """`least` is what the Bundle itself is marked with: it holds for everything in it."""
+    looked = [look_at_resource(piece.raw) for piece in slices]
+    # In a Bundle a reference names a fullUrl (R4, section 2.36.4), which need not end in the patient's id.
+    known = {
+        piece.url.removeprefix("urn:uuid:"): outside.patient
+        for piece, outside in zip(slices, looked, strict=True)
+        if outside.patient and piece.url
+    }
+    pieces: list[Piece] = []
+    for piece, outside in zip(slices, looked, strict=True):
+        subjects = (outside.patient,) if outside.patient else tuple(known.get(name, name) for name in outside.subjects)
+        label = max(outside.label, least)
+        pieces.append(Piece(piece.url, piece.raw, outside._replace(subjects=subjects, label=label)))
+    return pieces
 
 
 def look_at_json(content: bytes) -> RecordInfo | None:
-    """The outside of a Bundle or resource; None where this is no FHIR."""
+    """The outside of a Bundle or resource; None where this is no FHIR. Raises `Refused` (TOO_LARGE)."""
     try:
-        outer = _bundle(content)
-        resources = split(content, MediaType.FHIR_JSON)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        outer = _outer(content)
+        slices = split(content, MediaType.FHIR_JSON)
+    except _BAD:
         return None
     if not outer.resourceType[:1].isupper():
         return None
     bundle = outer.resourceType == "Bundle"
     title = f"Bundle {outer.type}"[:TEXT_MAX] if bundle else outer.resourceType[:TEXT_MAX]
     own = RecordClass.BUNDLE if bundle else CLASS_OF.get(outer.resourceType, RecordClass.OTHER)
-    return _gather(resources, MediaType.FHIR_JSON, own, title)
+    least = marks_of(outer.meta) if bundle else Label.U
+    return _gather(_look(slices, least), MediaType.FHIR_JSON, own, title, least)
 
 
 def look_at_ndjson(content: bytes) -> RecordInfo | None:
-    """The outside of a bulk export; None unless every line is a resource."""
+    """The outside of a bulk export; None unless every line is a resource. Raises `Refused` (TOO_LARGE)."""
     lines = split(content, MediaType.FHIR_NDJSON)
     try:
-        kinds = {_bundle(line).resourceType for line in lines}
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        kinds = {_outer(line.raw).resourceType for line in lines}
+    except _BAD:
         return None
     if len(lines) < 2:
         return None
     own = CLASS_OF.get(next(iter(kinds)), RecordClass.OTHER) if len(kinds) == 1 else RecordClass.BUNDLE
-    return _gather(lines, MediaType.FHIR_NDJSON, own, f"NDJSON {', '.join(sorted(kinds))}"[:TEXT_MAX])
+    title = f"NDJSON {', '.join(sorted(kinds))}"[:TEXT_MAX]
+    return _gather(_look(lines, Label.U), MediaType.FHIR_NDJSON, own, title, Label.U)
 
 
-class _Gathered:
+def _gather(pieces: Sequence[Piece], media_type: MediaType, own: RecordClass, title: str, least: Label) -> RecordInfo:
     """What the resources of one record add up to."""
-
-    def __init__(self) -> None:
-        self.subjects: Counter[str] = Counter()
-        self.patients: dict[str, None] = {}
-        self.names: dict[str, None] = {}
-        self.spans: list[Span] = []
-        self.sensitivity: set[str] = set()
-        self.classes: set[int] = set()
-        self.label: Label | None = None
-
-    def add(self, raw: bytes) -> None:
-        try:
-            head = _head(raw)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return
-        marks = [] if head.meta is None else list(_codings({"coding": _get(head.meta, "security")}))
-        codes = [
-            coding for field in _CODED if (value := getattr(head, field)) is not None for coding in _codings(value)
-        ]
-        sensitivity = find_sensitivity([*codes, *marks])
-        label = label_from(marks, sensitivity)
-        self.sensitivity |= sensitivity
-        self.label = label if self.label is None else max(self.label, label)
-        self.classes.add(CLASS_OF.get(head.resourceType, RecordClass.OTHER))
-        self.spans += [
-            span for field in _DATED if (value := getattr(head, field)) is not None for span in _spans(value)
-        ]
-        self._add_person(head)
-
-    def _add_person(self, head: _Head) -> None:
-        if head.resourceType == "Patient":
-            if isinstance(head.id, str):
-                self.patients[head.id] = None
-            self.names.update(dict.fromkeys(_names(head.name)))
-            return
-        for field in (head.subject, head.patient, head.beneficiary):
-            reference = _get(field, "reference")
-            if isinstance(reference, str) and (found := _patient_of(reference)):
-                self.subjects[found] += 1
-
-
-def _gather(resources: list[bytes], media_type: MediaType, own: RecordClass, title: str) -> RecordInfo:
-    all_of = _Gathered()
-    for raw in resources:
-        all_of.add(raw)
-    subjects = list(all_of.patients) or [name for name, _ in all_of.subjects.most_common()]
-    from_ms, until_ms = join_spans(all_of.spans)
+    outsides = [piece.outside for piece in pieces]
+    patients = dict.fromkeys(outside.patient for outside in outsides if outside.patient)
+    named = Counter(name for outside in outsides for name in outside.subjects)
+    subjects = [*patients, *(name for name, _ in named.most_common() if name not in patients)]
+    cause = f"it names {len(subjects)} patients; at most {SUBJECTS_MAX}: split it (a bulk export, by its lines)"
+    require(len(subjects) <= SUBJECTS_MAX, Fault.TOO_LARGE, cause)
+    names = dict.fromkeys(name for outside in outsides for name in outside.names)
+    classes = 0
+    for outside in outsides:
+        classes |= outside.classes
+    from_ms, until_ms = join_spans([outside.span for outside in outsides if outside.span is not None])
     return RecordInfo(
         media_type=media_type,
         record_class=own,
-        classes=mask(all_of.classes),
-        label=Label.N if all_of.label is None else all_of.label,
-        sensitivity=tuple(sorted(all_of.sensitivity)),
-        subjects=tuple(subjects[:SUBJECTS_MAX]),
-        names=tuple(list(all_of.names)[:NAMES_MAX]),
+        classes=classes,
+        label=max((outside.label for outside in outsides), default=max(least, Label.N)),
+        sensitivity=tuple(sorted(set[str]().union(*(outside.sensitivity for outside in outsides)))),
+        subjects=tuple(subjects),
+        names=tuple(list(names)[:NAMES_MAX]),
         from_ms=from_ms,
         until_ms=until_ms,
-        resources=len(resources),
+        resources=len(pieces),
         title=title,
     )
-
-
-def _get(value: object, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _codings(value: object) -> Iterator[Coding]:
-    """Every `Coding` below a value. A stack, not recursion: the depth is the sender's choice."""
-    stack = [value]
-    while stack:
-        match stack.pop():
-            case {"coding": [*codings]}:
-                stack += codings
-            case {"system": str(system), "code": str(code)}:
-                yield system, code
-            case dict() as inner:
-                stack += inner.values()
-            case list() as inner:
-                stack += inner
-
-
-def _spans(value: object) -> Iterator[Span]:
-    ends = [_get(value, "start"), _get(value, "end")] if isinstance(value, dict) else [value]
-    for end in ends:
-        if (span := fhir_span(end)) is not None:
-            yield span
-
-
-def _names(value: object) -> Iterator[str]:
-    for name in value if isinstance(value, list) else []:
-        given, family, text = _get(name, "given"), _get(name, "family"), _get(name, "text")
-        parts = [part for part in (*(given if isinstance(given, list) else []), family) if isinstance(part, str)]
-        spoken = " ".join(parts) or text
-        if isinstance(spoken, str) and spoken:
-            yield spoken[:TEXT_MAX]
-
-
-def _patient_of(reference: str) -> str:
-    """The local patient id of a reference; empty where it points at something else, such as a group or location."""
-    if reference.startswith("urn:uuid:"):
-        return reference[len("urn:uuid:") :][:TEXT_MAX]
-    kind, _, name = reference.rpartition("/")
-    return name[:TEXT_MAX] if kind.rpartition("/")[2] == "Patient" else ""

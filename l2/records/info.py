@@ -23,6 +23,8 @@ class RecordInfo(Shape, frozen=True):
     until_ms: int | None = None
     resources: int = 1
     title: str = ""
+    root: bytes = b""  # of an extract: the custodian's tree, that each resource in it leads to [PIECE-5]
+    unproven: str = ""  # of an extract: what is wrong with its proofs
 
     @property
     def subject(self) -> str:

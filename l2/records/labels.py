@@ -1,21 +1,24 @@
-"""Sensitivity from codes, and the label that follows: one table, so that a privacy officer can read and extend it.
+"""Sensitivity from codes, and the label that follows.
 
 A record without a hint is N (normal), as HL7's Healthcare Privacy and Security classification does by default. What a
 sender has marked (`meta.security`) can raise the label; it can lower it only where no rule of ours objects.
-Sources: HL7 v3-Confidentiality, v3-ActCode (information sensitivity); SNOMED CT, ICD-10-CM, LOINC, RxNorm codes.
+Sources: HL7 v3-Confidentiality, v3-ActCode (_InformationSensitivityPolicy); the codes are in `sensitive_codes`.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from l1.ground.codes import Label
+from l2.records.sensitive_codes import ICD10_PREFIXES, SENSITIVE
 
-__all__ = ["LABEL_OF", "Coding", "find_sensitivity", "label_from"]
+__all__ = ["LABEL_OF", "Coding", "find_sensitivity", "label_from", "system_of"]
 
 Coding = tuple[str, str]
 """System and code, as a FHIR `Coding` has them."""
 
 LABEL_OF: dict[str, Label] = {
-    "SUD": Label.R,  # 42 CFR part 2
+    "ETH": Label.R,  # substance abuse: 42 CFR part 2
+    "SUD": Label.R,
     "ETHUD": Label.R,
     "OPIOIDUD": Label.R,
     "HIV": Label.R,
@@ -23,6 +26,9 @@ LABEL_OF: dict[str, Label] = {
     "PSY": Label.R,
     "MH": Label.R,
     "BH": Label.R,
+    "COGN": Label.R,
+    "DVD": Label.R,
+    "EMOTDIS": Label.R,
     "SDV": Label.R,
     "SEX": Label.R,
     "PREGNANT": Label.R,
@@ -30,118 +36,73 @@ LABEL_OF: dict[str, Label] = {
     "MST": Label.R,
     "VIO": Label.R,
     "SCA": Label.R,
+    "SICKLE": Label.R,
+    "SPI": Label.R,
     "TBOO": Label.V,
     "PSYTHPN": Label.V,  # 45 CFR 164.501: psychotherapy notes
 }
-"""The least label that each sensitivity asks for."""
+"""The least label that each sensitivity of an act asks for."""
 
-_CODES: dict[str, dict[str, str]] = {
-    "sct": {
-        "7200002": "ETHUD",  # alcoholism
-        "15167005": "ETHUD",  # alcohol abuse
-        "66590003": "ETHUD",  # alcohol dependence
-        "763302001": "ETHUD",  # AUDIT-C assessment
-        "55680006": "SUD",  # drug overdose
-        "56876005": "SUD",  # drug rehabilitation and detoxification
-        "60112009": "SUD",  # drug addiction counseling
-        "61480009": "SUD",  # drug detoxification
-        "266707007": "SUD",  # drug addiction therapy
-        "26416006": "SUD",  # drug abuse
-        "191816009": "SUD",  # drug dependence
-        "713106006": "SUD",  # screening for drug abuse
-        "6525002": "SUD",  # dependent drug abuse
-        "5602001": "OPIOIDUD",  # opioid abuse
-        "75544000": "OPIOIDUD",  # opioid dependence
-        "86406008": "HIV",
-        "62479008": "HIV",  # AIDS
-        "165816005": "HIV",  # HIV positive
-        "31676001": "HIV",  # HIV antigen test
-        "310861008": "STD",  # chlamydia antigen test
-        "165829005": "STD",  # gonorrhea infection test
-        "269828009": "STD",  # syphilis infection test
-        "76272004": "STD",  # syphilis
-        "15628003": "STD",  # gonorrhea
-        "240589008": "STD",  # chlamydia
-        "370143000": "PSY",  # major depressive disorder
-        "36923009": "PSY",  # major depression, single episode
-        "35489007": "PSY",  # depressive disorder
-        "13746004": "PSY",  # bipolar disorder
-        "58214004": "PSY",  # schizophrenia
-        "47505003": "PSY",  # posttraumatic stress disorder
-        "197480006": "PSY",  # anxiety disorder
-        "82313006": "PSY",  # suicide attempt
-        "225444004": "PSY",  # at risk for suicide
-        "405783006": "PSY",  # psychological assessment
-        "706893006": "SDV",  # victim of intimate partner abuse
-        "866148006": "SDV",  # screening for domestic abuse
-        "424393004": "VIO",  # reports of violence in the environment
-        "10383002": "PREGNANT",  # counseling for termination of pregnancy
-        "714812005": "PREGNANT",  # induced termination of pregnancy
-        "386394001": "PREGNANT",  # pregnancy termination care
-        "5880005": "PREGNANT",  # physical exam following abortion
-        "417357006": "SCA",  # sickling disorder due to haemoglobin S
-        "127040003": "SCA",  # sickle cell-hemoglobin SS disease
-    },
-    "loinc.org": {
-        "75276-6": "SUD",  # treatment program, substance use
-        "82667-7": "SUD",  # Drug Abuse Screening Test
-        "7917-8": "HIV",  # HIV 1 antibody
-        "56888-1": "HIV",  # HIV 1+2 antibody and antigen
-        "20447-9": "HIV",  # HIV 1 RNA
-        "44261-6": "PSY",  # PHQ-9
-    },
-    "rxnorm": {
-        "6813": "OPIOIDUD",  # methadone
-        "1819": "OPIOIDUD",  # buprenorphine
-        "7243": "SUD",  # naltrexone
-        "3554": "ETHUD",  # disulfiram
-        "276237": "HIV",  # emtricitabine
-    },
+_NAMED = {
+    "sct": "sct",
+    "snomed-ct": "sct",
+    "snomed ct": "sct",
+    "snomedct": "sct",
+    "urn:oid:2.16.840.1.113883.6.96": "sct",
+    "loinc.org": "loinc",
+    "loinc": "loinc",
+    "ln": "loinc",
+    "urn:oid:2.16.840.1.113883.6.1": "loinc",
+    "rxnorm": "rxnorm",
+    "urn:oid:2.16.840.1.113883.6.88": "rxnorm",
+    "icd-10": "icd10",
+    "icd-10-cm": "icd10",
+    "i10": "icd10",
+    "i10c": "icd10",
+    "icd10": "icd10",
+    "icd10cm": "icd10",
+    "urn:oid:2.16.840.1.113883.6.3": "icd10",
+    "urn:oid:2.16.840.1.113883.6.90": "icd10",
+    "v3-actcode": "act",
+    "urn:oid:2.16.840.1.113883.5.4": "act",
+    "v3-confidentiality": "confidentiality",
+    "urn:oid:2.16.840.1.113883.5.25": "confidentiality",
 }
-
-_ICD10: dict[str, str] = {
-    "F10": "ETHUD",
-    "F11": "OPIOIDUD",
-    **{f"F{n}": "SUD" for n in (12, 13, 14, 15, 16, 18, 19)},  # F17 is tobacco
-    **{f"F{n}": "PSY" for n in range(20, 49)},
-    **{f"A{n}": "STD" for n in range(50, 65)},
-    "B20": "HIV",
-    "Z21": "HIV",
-    "R75": "HIV",
-    "T74": "SDV",
-    "T76": "SDV",
-    "Z72": "BH",
-    "O04": "PREGNANT",
-    "Z33": "PREGNANT",
-    "D57": "SCA",
-}
+_LABELS = frozenset(label.name for label in Label)
 
 
-def _system_of(url: str) -> str:
-    return url.rstrip("/").rsplit("/", 1)[-1].lower()
+@lru_cache(maxsize=1024)
+def system_of(name: str) -> str:
+    """A code system's short name here, from its FHIR URL, its OID (`urn:oid:`) or its HL7 v2 name (table 0396); empty
+    for one that no rule knows."""
+    lower = name.strip().rstrip("/").lower()
+    return _NAMED.get(lower) or _NAMED.get(lower.rsplit("/", 1)[-1], "")
 
 
 def find_sensitivity(codings: Iterable[Coding]) -> set[str]:
-    """The v3-ActCode sensitivities that these codes imply or, in a security label, say outright."""
+    """[INFO-5] The v3-ActCode sensitivities that these codes imply or, in a security label, say outright."""
     found: set[str] = set()
     for url, code in codings:
-        system = _system_of(url)
-        if system.startswith(("icd-10", "urn:oid:2.16.840.1.113883.6.90")):
-            said = _ICD10.get(code[:3].upper())
-        elif system.endswith("v3-actcode"):
-            said = code if code in LABEL_OF else None
+        system = system_of(url)
+        if not system:
+            continue
+        if system == "icd10":
+            found.add(_of_icd10(code))
+        elif system == "act":
+            found.add(code if code in LABEL_OF else "")
         else:
-            said = _CODES.get(system, {}).get(code)
-        if said is not None:
-            found.add(said)
+            found.add(SENSITIVE.get(system, {}).get(code, ""))
+    found.discard("")
     return found
+
+
+def _of_icd10(code: str) -> str:
+    plain = code.replace(".", "").upper()
+    return next((said for n in range(len(plain), 2, -1) if (said := ICD10_PREFIXES.get(plain[:n])) is not None), "")
 
 
 def label_from(marks: Iterable[Coding], sensitivity: Iterable[str]) -> Label:
     """[INFO-3] The label of a resource: the highest of what its sender marked and its codes ask for; else N."""
-    marked = [Label[code] for url, code in marks if _system_of(url).endswith("v3-confidentiality") and code in _NAMES]
+    marked = [Label[code] for system, code in marks if system_of(system) == "confidentiality" and code in _LABELS]
     asked = [LABEL_OF[code] for code in sensitivity]
     return max([*marked, *asked], default=Label.N)
-
-
-_NAMES = frozenset(label.name for label in Label)

@@ -12,6 +12,7 @@ RATIO_MAX = 1024  # content bytes per ciphertext byte: a bomb costs its sender a
 SMALL_BYTES = 16 * 1024**2  # ... unless it is so small that it hurts nobody
 WINDOW_LOG_MAX = 23  # zstd window of 8 MiB, what level 3 uses at most: bounds the memory of unpacking
 
-SUBJECTS_MAX = 4_096  # patients named in one record's row; a bulk export with more is shared piece by piece
+SUBJECTS_MAX = 16_384  # patients named in one record's row; a bulk export with more is to be split by lines
 NAMES_MAX = 16
 TEXT_MAX = 200  # characters of a name or title that a row keeps
+PIECES_MAX = 2**20  # resources of one record that can be shared one by one; the tree's leaves

@@ -3,6 +3,7 @@
 import re
 
 from l1.ground.codes import Label, MediaType, RecordClass, mask
+from l1.ground.faults import Fault, require
 from l2.records.dates import join_spans, packed_span
 from l2.records.info import RecordInfo
 from l2.records.limits import NAMES_MAX, SUBJECTS_MAX, TEXT_MAX
@@ -47,12 +48,14 @@ def look_at_hl7v2(content: bytes) -> RecordInfo:
     own = _CLASS_OF_MESSAGE.get(kind[:3], RecordClass.DOCUMENT)
     from_ms, until_ms = join_spans([span for s in heads if (span := packed_span(s[6])) is not None])
     subjects = dict.fromkeys(first for s in people if (first := s[3].split("^", 1)[0]))
+    cause = f"it names {len(subjects)} patients; at most {SUBJECTS_MAX}: split it"
+    require(len(subjects) <= SUBJECTS_MAX, Fault.TOO_LARGE, cause)
     names = dict.fromkeys(name for s in people if (name := _spoken(s[5])))
     return RecordInfo(
         media_type=MediaType.HL7V2,
         record_class=own,
         classes=mask([own]),
-        subjects=tuple(s[:TEXT_MAX] for s in list(subjects)[:SUBJECTS_MAX]),
+        subjects=tuple(s[:TEXT_MAX] for s in subjects),
         names=tuple(n[:TEXT_MAX] for n in list(names)[:NAMES_MAX]),
         from_ms=from_ms,
         until_ms=until_ms,

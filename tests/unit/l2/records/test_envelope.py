@@ -50,8 +50,8 @@ def test_a_resource_and_a_bulk_export() -> None:
 def test_slices_are_the_very_bytes() -> None:
     content = bundle(PATIENT, OVERDOSE)
     pieces = split(content, MediaType.FHIR_JSON)
-    assert all(piece in content for piece in pieces)
-    assert [json.loads(piece) for piece in pieces] == [PATIENT, OVERDOSE]
+    assert all(piece.raw in content for piece in pieces)
+    assert [json.loads(piece.raw) for piece in pieces] == [PATIENT, OVERDOSE]
 
 
 def test_a_mark_raises_the_label_and_lowers_it_only_where_no_rule_objects() -> None:
