@@ -48,6 +48,9 @@ class Fault(IntEnum):
     FORK = 118  # two headers at one height
     MEMPOOL_FULL = 119
     CLOCK = 120  # a time that cannot be
+    SHOWS_TOO_MUCH = 121  # evidence with a part that is not the charge
+    EMERGENCY = 122  # access under a broken glass is never charged for coming too late
+    NOT_DEMANDED = 123  # an answer to a demand that nobody made, or that was answered
 
     # 200-249: a channel
     LOG_GAP = 200  # a batch that does not continue the log

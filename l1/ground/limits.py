@@ -25,6 +25,7 @@ CHECKPOINTS_PER_TRANSACTION_MAX = 400
 TOWERS_PER_HOSPITAL_MAX = 8  # one that answers is enough; each costs bytes in a row that all of them share
 TOWER_REWARD_MAX = 500  # per mille of the bond: whoever was cheated keeps at least half
 KEYS_PER_HOSPITAL_MAX = 1_024  # a new channel key every week for fifteen years, and a registry row under 120 kB
+DEMANDS_WAITING_MAX = 16  # of one side in a channel: each stands in its row; one unanswered forfeits the bond
 PROOF_HASHES_MAX = 64  # RFC 9162 proof of a log of 2^48 entries needs at most 49 + 48
 SPARSE_PROOF_HASHES_MAX = 256
 
@@ -32,6 +33,7 @@ BATCH_ENTRIES_MAX = 4_096
 FRAME_BYTES_MAX = 1024 * 1024  # 4,096 entries of 200 bytes; a larger frame is an attack or a bug
 EVIDENCE_BYTES_MAX = 16 * 1024
 
+PART_BYTES_MAX = 1024  # public or private part of an entry: a kind has a few fixed fields
 SALT_BYTES = 16  # 128 bits against guessing a private part from its digest
 OPEN_REQUESTS_MAX = 4_096  # unanswered requests of one side; more would let a flood hide the rest
 REQUEST_LIFE_MS = 72 * 3_600_000  # an unanswered request means nothing after three days

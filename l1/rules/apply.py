@@ -5,6 +5,7 @@ from typing import assert_never
 from l1.rules.accounts import Asking, check_nonce, transfer
 from l1.rules.channels import checkpoint, deposit, open_channel, resume_channel
 from l1.rules.closing import challenge, close_alone, close_together, settle
+from l1.rules.disputes import demand, report, reveal
 from l1.rules.registry import admit, register_key, revoke_key
 from l1.rules.state import Draft
 from l1.rules.towers import delegate
@@ -16,10 +17,13 @@ from l1.rules.transactions import (
     Close,
     CloseTogether,
     Delegate,
+    Demand,
     Deposit,
     Open,
     RegisterKey,
+    Report,
     ResumeChannel,
+    Reveal,
     RevokeKey,
     Settle,
     Transfer,
@@ -66,6 +70,12 @@ def _perform(draft: Draft, asking: Asking, action: Action) -> None:  # noqa: PLR
             close_alone(draft, asking, action)
         case Challenge():
             challenge(draft, asking, action)
+        case Report():
+            report(draft, asking, action)
+        case Demand():
+            demand(draft, asking, action)
+        case Reveal():
+            reveal(draft, asking, action)
         case Settle():
             settle(draft, asking, action)
         case Delegate():

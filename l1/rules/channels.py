@@ -5,14 +5,13 @@ Rules OPEN-1 to OPEN-6, CHECKPOINT-1 to CHECKPOINT-6, RESUME-1 to RESUME-4 of do
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import VERSION
 from l1.ground.signing import Context, Purpose, open_signed
 from l1.rules.accounts import Asking, asking_hospital, pay_from, take
 from l1.rules.commitment import Commitment, Opening, Signed, channel_id, open_resume, other
+from l1.rules.disputes import decide_due, lift_void
 from l1.rules.keys import counting_keys, key_counts
 from l1.rules.phases import Cue, after
 from l1.rules.shown import (
@@ -21,13 +20,12 @@ from l1.rules.shown import (
     check_window_open,
     find_channel,
     hospital_on,
-    is_below_resume,
     open_shown,
+    raise_spent,
     side_of,
     with_side,
 )
 from l1.rules.state import Channel, Draft, Hospital, Phase, SideState
-from l1.rules.towers import unrewarded
 from l1.rules.transactions import CHANNEL, ROOT, Checkpoint, Deposit, Open, ResumeChannel
 
 __all__ = ["checkpoint", "deposit", "open_channel", "resume_channel"]
@@ -133,21 +131,21 @@ def _settle_head(draft: Draft, asking: Asking, channel: Channel, commitment: Com
         hospital_on(draft, channel, side), number, CHANNEL, asking.clock_ms
     )
     return with_side(
-        channel,
+        raise_spent(channel, commitment),
         side,
         settled=commitment.head,
-        spent=max(state.spent, commitment.spent),
+        settled_spent=max(state.settled_spent, commitment.spent),
         newest_key=number if later else state.newest_key,
         newest_key_at_ms=asking.clock_ms if later else state.newest_key_at_ms,
     )
 
 
 def resume_channel(draft: Draft, asking: Asking, action: ResumeChannel) -> None:
-    """[RESUME-1] The side that resumed shows what its peer signed; [RESUME-4] it clears a stale close that it voids."""
-    channel = find_channel(draft, action.channel)
-    if after(channel.phase, Cue.RESUME) == Phase.CLOSING:
-        check_window_open(channel, asking)
+    """[RESUME-1] The side that resumed shows what its peer signed; [RESUME-4] it clears what it voids."""
+    channel = decide_due(draft, find_channel(draft, action.channel), asking.clock_ms)
     side = acting_side(draft, channel, asking)
+    if after(channel.phase, Cue.RESUME) == Phase.CLOSING and not any(claim.side == side for claim in channel.claims):
+        check_window_open(channel, asking)
     key = channel_key_of(draft, channel, other(side), action.resume.key, asking)
     resume = open_resume(action.resume, Context(chain=asking.chain, channel=channel.id), key)
     state = channel.sides[side]
@@ -156,14 +154,4 @@ def resume_channel(draft: Draft, asking: Asking, action: ResumeChannel) -> None:
     require(resume.height <= asking.height, Fault.BAD_RESUME, "the resume names a height that is not reached yet")
     require(resume.height > state.resume_height, Fault.GOES_BACK, "a resume as new is posted already")
     changed = with_side(channel, side, resume_height=resume.height, resume_size=resume.size)
-    draft.put_channel(_clear_stale(changed, side, asking.clock_ms))
-
-
-def _clear_stale(channel: Channel, side: int, clock_ms: int) -> Channel:
-    """The window begins anew, so that evidence which the resume does not void can still be shown."""
-    state = channel.sides[side]
-    voided = is_below_resume(state, state.posted.size, state.posted_height)
-    if not (channel.stale and channel.closer == side and voided):
-        return channel
-    lifted = replace(channel, stale=False, closes_at_ms=clock_ms + channel.opening.window_ms)
-    return unrewarded(lifted)
+    draft.put_channel(lift_void(draft, changed, side, asking.clock_ms))

@@ -9,8 +9,17 @@ from l1.ground.faults import Fault, require
 from l1.ground.signing import Context
 from l1.rules.accounts import Asking, give
 from l1.rules.commitment import Commitment, Signed, open_closing, other
+from l1.rules.disputes import asks_for_side, claims_until_ms, decide_due, forfeits_by_showing
 from l1.rules.phases import Cue, after
-from l1.rules.shown import acting_side, channel_key_of, check_window_open, find_channel, open_shown, with_side
+from l1.rules.shown import (
+    acting_side,
+    channel_key_of,
+    check_window_open,
+    find_channel,
+    open_shown,
+    raise_spent,
+    with_side,
+)
 from l1.rules.state import Channel, Draft, Phase
 from l1.rules.towers import rewarded, unrewarded
 from l1.rules.transactions import Challenge, Close, CloseTogether, Settle
@@ -30,7 +39,7 @@ def close_together(draft: Draft, asking: Asking, action: CloseTogether) -> None:
         channel = with_side(
             channel, side, posted=final.head, posted_height=final.height, spent=final.spent, seen_size=final.seen_size
         )
-    _pay_out(draft, unrewarded(replace(channel, stale=False, together=True)))
+    _pay_out(draft, unrewarded(replace(channel, stale=False, together=True, claims=())))
 
 
 def close_alone(draft: Draft, asking: Asking, action: Close) -> None:
@@ -38,6 +47,8 @@ def close_alone(draft: Draft, asking: Asking, action: Close) -> None:
     channel = find_channel(draft, action.channel)
     after(channel.phase, Cue.CLOSE_ALONE)
     side = acting_side(draft, channel, asking)
+    if action.peer is not None and forfeits_by_showing(draft, channel, asking, (action.peer,)):
+        return
     own = _open_newest(draft, channel, action.own, side, asking)
     peer = _open_newest(draft, channel, action.peer, other(side), asking)
     if channel.phase == Phase.OPEN:
@@ -46,7 +57,7 @@ def close_alone(draft: Draft, asking: Asking, action: Close) -> None:
     check_window_open(channel, asking)
     shown = channel
     for commitment in (own, peer):
-        shown = shown if commitment is None else _show(shown, commitment)
+        shown = shown if commitment is None else _show(shown, commitment, by=side)
     require(shown != channel, Fault.EVIDENCE_PROVES_NOTHING, "the second close shows nothing newer")
     draft.put_channel(shown)
 
@@ -56,9 +67,11 @@ def challenge(draft: Draft, asking: Asking, action: Challenge) -> None:
     channel = find_channel(draft, action.channel)
     after(channel.phase, Cue.CHALLENGE)
     check_window_open(channel, asking)
+    if forfeits_by_showing(draft, channel, asking, (action.commitment,)):
+        return
     commitment = open_shown(draft, channel, action.commitment, asking)
     require(commitment.side == action.side, Fault.EVIDENCE_PROVES_NOTHING, "the commitment is of the other side")
-    shown = _show(channel, commitment)
+    shown = _show(channel, commitment, by=asks_for_side(draft, channel, asking))
     require(shown != channel, Fault.EVIDENCE_PROVES_NOTHING, "the commitment is no newer than what was shown")
     if shown.stale and not channel.stale:
         shown = rewarded(draft, shown, asking.account)
@@ -66,12 +79,18 @@ def challenge(draft: Draft, asking: Asking, action: Challenge) -> None:
 
 
 def settle(draft: Draft, asking: Asking, action: Settle) -> None:
-    """[CLOSE-9] Anyone ends a channel whose window is over on the chain clock."""
+    """[CLOSE-9] Anyone ends a channel whose windows are over, or decides what is due in an open one."""
     channel = find_channel(draft, action.channel)
+    decided = decide_due(draft, channel, asking.clock_ms)
+    if channel.phase == Phase.OPEN:
+        after(channel.phase, Cue.DECIDE)
+        require(decided != channel, Fault.WINDOW_OPEN, "no claim in this channel is due")
+        draft.put_channel(decided)
+        return
     after(channel.phase, Cue.SETTLE)
-    left_ms = channel.closes_at_ms - asking.clock_ms
+    left_ms = max(channel.closes_at_ms, claims_until_ms(channel)) - asking.clock_ms
     require(left_ms <= 0, Fault.WINDOW_OPEN, f"the window is open for {left_ms} ms more")
-    _pay_out(draft, channel)
+    _pay_out(draft, decided)
 
 
 def payouts(channel: Channel) -> tuple[int, int]:
@@ -119,7 +138,7 @@ def _begin_closing(
     for each in (0, 1):
         channel = with_side(channel, each, posted=channel.sides[each].settled)
     for commitment in (own, peer):
-        channel = channel if commitment is None else _raise(channel, commitment)
+        channel = channel if commitment is None else _raise(channel, commitment, by=side)
     for each, state in enumerate(channel.sides):
         # [CLOSE-5] Only the pair that the closer posts is compared: a `seen` that the peer never signed would
         # otherwise keep an honest side from closing. A lost closer cannot know how far its own log had come.
@@ -135,14 +154,16 @@ def _begin_closing(
     )
 
 
-def _show(channel: Channel, commitment: Commitment) -> Channel:
+def _show(channel: Channel, commitment: Commitment, *, by: int | None) -> Channel:
     """[CLOSE-8] The channel after a commitment was shown in the window: unchanged if it says nothing new."""
     newer_than_closed = commitment.side == channel.closer and commitment.size > channel.closed_size
     stale = channel.stale or (newer_than_closed and not channel.lost)
-    return replace(_raise(channel, commitment), stale=stale)
+    return replace(_raise(channel, commitment, by=by), stale=stale)
 
 
-def _raise(channel: Channel, commitment: Commitment) -> Channel:
+def _raise(channel: Channel, commitment: Commitment, *, by: int | None) -> Channel:
+    """`by` is the side that shows it; None for anybody else."""
+    channel = raise_spent(channel, commitment)
     state = channel.sides[commitment.side]
     newer = commitment.size > state.posted.size
     return with_side(
@@ -150,6 +171,6 @@ def _raise(channel: Channel, commitment: Commitment) -> Channel:
         commitment.side,
         posted=commitment.head if newer else state.posted,
         posted_height=commitment.height if newer else state.posted_height,
-        spent=max(state.spent, commitment.spent),
+        posted_by_peer=by == other(commitment.side) if newer else state.posted_by_peer,
         seen_size=commitment.seen_size if newer else state.seen_size,
     )

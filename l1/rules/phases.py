@@ -16,7 +16,11 @@ class Cue(Enum):
     RESUME = "resume"
     CLOSE_ALONE = "close alone"
     CHALLENGE = "challenge"
+    REPORT = "report"
+    DEMAND = "demand"
+    REVEAL = "reveal"
     CLOSE_TOGETHER = "close together"
+    DECIDE = "decide claims"
     SETTLE = "settle"
 
 
@@ -25,6 +29,10 @@ PHASES: dict[Phase, dict[Cue, Phase]] = {
         Cue.DEPOSIT: Phase.OPEN,
         Cue.CHECKPOINT: Phase.OPEN,
         Cue.RESUME: Phase.OPEN,
+        Cue.REPORT: Phase.OPEN,
+        Cue.DEMAND: Phase.OPEN,
+        Cue.REVEAL: Phase.OPEN,
+        Cue.DECIDE: Phase.OPEN,
         Cue.CLOSE_ALONE: Phase.CLOSING,
         Cue.CLOSE_TOGETHER: Phase.SETTLED,
     },
@@ -32,6 +40,9 @@ PHASES: dict[Phase, dict[Cue, Phase]] = {
         Cue.RESUME: Phase.CLOSING,
         Cue.CLOSE_ALONE: Phase.CLOSING,
         Cue.CHALLENGE: Phase.CLOSING,
+        Cue.REPORT: Phase.CLOSING,
+        Cue.DEMAND: Phase.CLOSING,
+        Cue.REVEAL: Phase.CLOSING,
         Cue.CLOSE_TOGETHER: Phase.SETTLED,
         Cue.SETTLE: Phase.SETTLED,
     },

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Refused
-from l1.ground.fields import AccountId, ChannelId, Credits, Height, KeyBytes, Size, TimeMs
+from l1.ground.fields import AccountId, ChannelId, Credits, Digest, Height, KeyBytes, Size, TimeMs
 from l1.ground.hashing import digest
 from l1.ground.limits import BLOCK_BYTES_MAX
 from l1.ground.sparse import SparseProof, place_of
@@ -25,7 +25,9 @@ __all__ = [
     "REGISTRARS_KEY",
     "Account",
     "Channel",
+    "Claim",
     "Delegation",
+    "Demanded",
     "Draft",
     "Hospital",
     "Key",
@@ -113,24 +115,57 @@ class Phase(IntEnum):
 class SideState(Shape, frozen=True):
     """What L1 knows of one side's log.
 
-    `settled`: the greatest head that both signed, shown by a checkpoint. `posted`: the newest commitment of this side
-    shown while closing (its head). `spent`: the greatest total it is shown to have signed. `seen_size`: the peer
-    size that its posted commitment acknowledged. `resume_*`: the newest resume posted for this side. `newest_key` is
-    the newest of its keys that signed a checkpoint, first at `newest_key_at_ms`; older ones count one key window more.
+    `settled`: the greatest head that both signed, shown by a checkpoint, and `settled_spent` the greatest total up to
+    there: no resume can void these. `posted`: the newest commitment of this side shown while closing (its head);
+    `posted_by_peer` that the peer's own key showed it. `spent`: the greatest total it is shown to have signed, by a
+    commitment of `spent_size` and `spent_height`. `seen_size`: the peer size that its posted commitment acknowledged.
+    `resume_*`: the newest resume posted for this side. `newest_key` is the newest of its keys that signed a
+    checkpoint, first at `newest_key_at_ms`; older ones count one key window more. `guilty` is the charge for which its
+    bond was forfeited, 0 for none.
     """
 
     deposit: Credits
     bond: Credits
     settled: Head = EMPTY_HEAD
+    settled_spent: Credits = 0
     posted: Head = EMPTY_HEAD
     posted_height: Height = 0
+    posted_by_peer: bool = False
     spent: Credits = 0
+    spent_size: Size = 0
+    spent_height: Height = 0
     seen_size: Size = 0
     resume_height: Height = 0
     resume_size: Size = 0
     newest_key: KeyNumber = 0
     newest_key_at_ms: TimeMs = 0
     paid_out: Credits = 0
+    guilty: int = 0
+
+
+class Claim(Shape, frozen=True, tag=1):
+    """A verdict against `side` that waits until `until_ms` on the chain clock: a resume that voids one of `words`
+    (sizes and heights of commitments) lifts it. `by_peer`: the other side itself reported it. `tower` is the peer's
+    watchtower that did, `reward` its part of the bond."""
+
+    charge: int
+    side: Side
+    until_ms: TimeMs
+    words: tuple[tuple[Size, Height], ...]
+    by_peer: bool
+    tower: AccountId | None
+    reward: Credits
+
+
+class Demanded(Shape, frozen=True, tag=2):
+    """The recipient asks `side` for the secret of its grant: `lock` is its SHA-256, `consent` what the grant stands
+    on. Unanswered until `until_ms`, it is a verdict."""
+
+    side: Side
+    until_ms: TimeMs
+    grant: Size
+    consent: Size | None
+    lock: Digest
 
 
 class Channel(Shape, frozen=True):
@@ -138,6 +173,7 @@ class Channel(Shape, frozen=True):
 
     `stale` says that the closer was shown to have posted an old commitment: its bond goes to the peer. `closed_size` is
     the size that the closer posted. `tower` is the peer's watchtower that showed it, `reward` its part of that bond.
+    `claims` are the charges that wait for their window.
     """
 
     id: ChannelId
@@ -154,6 +190,7 @@ class Channel(Shape, frozen=True):
     together: bool = False
     tower: AccountId | None = None
     reward: Credits = 0
+    claims: tuple[Claim | Demanded, ...] = ()
 
 
 def account_key(account: bytes) -> bytes:

@@ -17,10 +17,13 @@ from l1.rules.transactions import (
     Close,
     CloseTogether,
     Delegate,
+    Demand,
     Deposit,
     Open,
     RegisterKey,
+    Report,
     ResumeChannel,
+    Reveal,
     RevokeKey,
     Settle,
     Transfer,
@@ -62,7 +65,17 @@ def _note(touched: Touched, action: Action) -> None:
             touched.opened.append(action.opening)
         case Checkpoint():
             touched.channels.update(heads.channel for heads in action.heads)
-        case Deposit() | ResumeChannel() | CloseTogether() | Close() | Challenge() | Settle():
+        case (
+            Deposit()
+            | ResumeChannel()
+            | CloseTogether()
+            | Close()
+            | Challenge()
+            | Report()
+            | Demand()
+            | Reveal()
+            | Settle()
+        ):
             touched.channels.add(action.channel)
         case _:
             assert_never(action)

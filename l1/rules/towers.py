@@ -13,7 +13,7 @@ from l1.rules.registry import governed
 from l1.rules.state import Channel, Delegation, Draft
 from l1.rules.transactions import Delegate
 
-__all__ = ["delegate", "rewarded", "unrewarded"]
+__all__ = ["delegate", "reward_of", "rewarded", "unrewarded"]
 
 
 def delegate(draft: Draft, asking: Asking, action: Delegate) -> None:
@@ -33,15 +33,19 @@ def delegate(draft: Draft, asking: Asking, action: Delegate) -> None:
     draft.put_account(action.tower, draft.get_account(action.tower))
 
 
+def reward_of(draft: Draft, channel: Channel, guilty: int, asker: bytes) -> tuple[bytes | None, int]:
+    """[TOWER-3] The asker, if it is a watchtower of the other side, and its part of the guilty side's bond."""
+    for each in draft.get_towers(channel.opening.hospitals[other(guilty)]):
+        if each.tower == asker:
+            return asker, channel.sides[guilty].bond * each.reward // 1_000
+    return None, 0
+
+
 def rewarded(draft: Draft, channel: Channel, asker: bytes) -> Channel:
     """[TOWER-3] The channel, whose close was just shown to be stale, with what the asker earns by that."""
     assert channel.closer is not None
-    victim = other(channel.closer)
-    for each in draft.get_towers(channel.opening.hospitals[victim]):
-        if each.tower == asker:
-            bond = channel.sides[channel.closer].bond
-            return replace(channel, tower=asker, reward=bond * each.reward // 1_000)
-    return channel
+    tower, reward = reward_of(draft, channel, channel.closer, asker)
+    return replace(channel, tower=tower, reward=reward)
 
 
 def unrewarded(channel: Channel) -> Channel:

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
-from l1.ground.fields import AccountId, ChannelId, Credits, Digest, KeyBytes, Name, SignatureBytes, TimeMs
+from l1.ground.fields import AccountId, ChannelId, Credits, Digest, KeyBytes, Name, SignatureBytes, Size, TimeMs
 from l1.ground.hashing import digest, tagged_digest
 from l1.ground.limits import (
     ACCOUNT_BYTES,
@@ -21,7 +21,8 @@ from l1.ground.limits import (
     VERSION,
 )
 from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
-from l1.rules.commitment import KeyNumber, Opening, Signed
+from l1.rules.commitment import KeyNumber, Opening, Side, Signed
+from l1.rules.evidence import Evidence, Shown
 
 __all__ = [
     "CHANNEL",
@@ -38,11 +39,16 @@ __all__ = [
     "Close",
     "CloseTogether",
     "Delegate",
+    "Demand",
     "Deposit",
+    "Ended",
     "Open",
     "RegisterKey",
+    "Report",
     "ResumeChannel",
+    "Reveal",
     "RevokeKey",
+    "Secret",
     "Settle",
     "SignedTransaction",
     "Transaction",
@@ -168,8 +174,15 @@ class Challenge(Shape, frozen=True, tag=10):
     """Anyone shows a newer commitment of either side while the window is open."""
 
     channel: ChannelId
-    side: Annotated[int, Meta(ge=0, le=1)]
+    side: Side
     commitment: Signed
+
+
+class Report(Shape, frozen=True, tag=11):
+    """Anyone proves misconduct of a side. Who is accused, and of what, follows from the evidence."""
+
+    channel: ChannelId
+    evidence: Evidence
 
 
 class ResumeChannel(Shape, frozen=True, tag=12):
@@ -179,8 +192,43 @@ class ResumeChannel(Shape, frozen=True, tag=12):
     resume: Signed
 
 
+class Demand(Shape, frozen=True, tag=13):
+    """A recipient asks on the chain for the secret of a grant, of which it shows its receipt, and its `pay` where the
+    grant has a fee, in the tree of its own commitment; and the grant in the tree of the custodian's."""
+
+    channel: ChannelId
+    commitment: Signed
+    receipt: Shown
+    pay: Shown | None
+    custodian: Signed
+    grant: Shown
+
+
+class Secret(Shape, frozen=True, tag=1):
+    """The secret whose SHA-256 is the grant's lock. Whoever reads it learns nothing: it unwraps a key that only the
+    recipient holds wrapped."""
+
+    secret: Digest
+
+
+class Ended(Shape, frozen=True, tag=2):
+    """The grant or its consent ended: a `revoke` or `withdraw` in the tree of the custodian's commitment."""
+
+    commitment: Signed
+    ending: Shown
+
+
+class Reveal(Shape, frozen=True, tag=14):
+    """Anyone answers a demand. `side` is the custodian's."""
+
+    channel: ChannelId
+    side: Side
+    grant: Size
+    answer: Secret | Ended
+
+
 class Settle(Shape, frozen=True, tag=15):
-    """Anyone ends a channel whose window is over."""
+    """Anyone ends a channel whose window is over, or decides the claims in it whose window is."""
 
     channel: ChannelId
 
@@ -211,7 +259,10 @@ Action = (
     | CloseTogether
     | Close
     | Challenge
+    | Report
     | ResumeChannel
+    | Demand
+    | Reveal
     | Settle
     | Delegate
 )

@@ -13,7 +13,8 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import EVIDENCE_BYTES_MAX
 from l1.rules.commitment import Signed
-from l2.protocol.proofs import EntryProof, Hidden, Opened, decode_proof
+from l1.rules.log.leaves import Hidden, Opened
+from l2.protocol.proofs import EntryProof, decode_proof
 
 __all__ = ["proof_fields", "proof_from_json", "proof_to_json"]
 

@@ -9,7 +9,7 @@ to the whole logs (`fold`). It knows no files and no chain: the caller brings th
 it has verified. Rules PROOF-1 to PROOF-6 of docs/spec/commitments.md.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,33 +19,19 @@ from l1.ground.codec import Shape, decoder
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l1.ground.fields import ChannelId, Digest, Size
 from l1.ground.hashing import digest
-from l1.ground.limits import EVIDENCE_BYTES_MAX, PROOF_HASHES_MAX, SALT_BYTES, VERSION
+from l1.ground.limits import EVIDENCE_BYTES_MAX, PROOF_HASHES_MAX, VERSION
 from l1.ground.merkle import consistency_proof, inclusion_proof, verify_consistency, verify_inclusion
 from l1.ground.signing import Context
 from l1.rules import state as l1_state
 from l1.rules.commitment import Commitment, Head, Side, Signed, channel_id, decode_commitment, open_commitment, other
-from l1.rules.log.entries import TERMS_OF, Entry, Terms
-from l1.rules.log.leaves import decode_parts, one_leaf
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.leaves import Hidden, Opened, Part, leaf_of, read_parts
 from l1.rules.transactions import CHANNEL
 from l2.protocol.channel import Channel, commitment_at
 
-__all__ = ["EntryProof", "Hidden", "Opened", "Verified", "build_proof", "decode_proof", "verify_entry_proof"]
+__all__ = ["EntryProof", "Verified", "build_proof", "decode_proof", "verify_entry_proof"]
 
-_Part = Annotated[bytes, Meta(max_length=1024)]
 _Hashes = Annotated[tuple[Digest, ...], Meta(max_length=2 * PROOF_HASHES_MAX)]
-
-
-class Opened(Shape, frozen=True, tag=1):
-    """The private part, and the salt that opens it."""
-
-    salt: Annotated[bytes, Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
-    private: _Part
-
-
-class Hidden(Shape, frozen=True, tag=2):
-    """The salted digest of a private part that is not shown."""
-
-    digest: Digest
 
 
 class EntryProof(Shape, frozen=True):
@@ -61,7 +47,7 @@ class EntryProof(Shape, frozen=True):
     channel: ChannelId
     side: Side
     index: Size
-    public: _Part
+    public: Part
     private: Opened | Hidden | None
     inclusion: _Hashes
     commitment: Signed
@@ -170,12 +156,12 @@ def verify_entry_proof(
     Raises `Refused` on any deviation.
     """
     _check_place(proof, chain, l1_channel, hospitals)
-    entry, terms = _entry(proof)
+    entry, terms = read_parts(proof.public, proof.private)  # [PROOF-2]
     commitment = _open(proof, proof.commitment, proof.side, hospitals)
     seen = _open(proof, proof.acknowledgement, other(proof.side), hospitals)
     # [PROOF-3] A head counts when both signed it: nobody is held to a head that it alone has seen.
     require(seen.seen == commitment.head, Fault.NOT_SETTLED_HEAD, "the peer's commitment saw another head")
-    leaf = one_leaf(proof.public, _private_digest(proof.private))
+    leaf = leaf_of(proof.public, proof.private)
     verify_inclusion(leaf, proof.index, commitment.size, proof.inclusion, commitment.root)
     return Verified(
         side=proof.side,
@@ -203,31 +189,6 @@ def _check_place(
     require(channel_id(opening) == l1_channel.id, Fault.WRONG_CHANNEL, "the channel's row names another channel")
     same = (hospitals[0].id, hospitals[1].id) == opening.hospitals
     require(same, Fault.UNKNOWN_HOSPITAL, "the hospitals are not the channel's own")
-
-
-def _entry(proof: EntryProof) -> tuple[Entry, Terms | None]:
-    """[PROOF-2] The entry decodes canonically, with a private part if and only if its kind has one."""
-    private = proof.private
-    if isinstance(private, Opened):
-        entries, terms = decode_parts((proof.public,), (private.private,))
-        return entries[0], terms[0]
-    decoded = _decode_entry(proof.public)
-    hidden = private is not None
-    require(hidden == (type(decoded) in TERMS_OF), Fault.MALFORMED, "the private part does not fit the entry's kind")
-    return decoded, None
-
-
-_decode_entry: Callable[[bytes], Entry] = decoder(Entry, bytes_max=1024, what="entry")  # type: ignore[arg-type]
-
-
-def _private_digest(private: Opened | Hidden | None) -> bytes:
-    match private:
-        case None:
-            return b""
-        case Opened(salt=salt, private=shown):
-            return digest(salt + shown)
-        case Hidden(digest=hidden):
-            return hidden
 
 
 def _open(

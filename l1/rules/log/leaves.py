@@ -11,12 +11,40 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from l1.ground.codec import Shape, decoder
 from l1.ground.faults import Fault, Refused, require
+from l1.ground.fields import Digest
+from l1.ground.limits import PART_BYTES_MAX, SALT_BYTES
 from l1.rules.log.entries import TERMS_OF, Entry, Terms
 
-__all__ = ["Part", "decode_one", "decode_parts", "encode_parts", "leaf_hashes", "one_leaf"]
+__all__ = [
+    "Hidden",
+    "Opened",
+    "Part",
+    "decode_one",
+    "decode_parts",
+    "encode_parts",
+    "leaf_hashes",
+    "leaf_of",
+    "one_leaf",
+    "read_parts",
+]
 
-Part = Annotated[bytes, Meta(max_length=1024)]
+Part = Annotated[bytes, Meta(max_length=PART_BYTES_MAX)]
+
+
+class Opened(Shape, frozen=True, tag=1):
+    """A private part that is shown, and the salt that opens it."""
+
+    salt: Annotated[bytes, Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
+    private: Part
+
+
+class Hidden(Shape, frozen=True, tag=2):
+    """The salted digest of a private part that is not shown."""
+
+    digest: Digest
+
 
 _publics = msgspec.msgpack.Decoder(list[Entry])
 _privates = msgspec.msgpack.Decoder(list[Terms])
@@ -85,3 +113,32 @@ def leaf_hashes(publics: Sequence[bytes], privates: Sequence[bytes], salts: Sequ
 def one_leaf(public: bytes, private_digest: bytes) -> bytes:
     """The leaf hash of one entry from its public part and the salted digest of its private part (empty: none)."""
     return sha256(b"\x00" + public + private_digest).digest()
+
+
+_decode_public = decoder(Entry, bytes_max=PART_BYTES_MAX, what="entry")  # type: ignore[arg-type, var-annotated]
+
+
+def read_parts(public: bytes, private: Opened | Hidden | None) -> tuple[Entry, Terms | None]:
+    """One entry that anybody may have made up: canonical, with a private part if and only if its kind has one.
+
+    Terms where they are shown. Raises `Refused`.
+    """
+    if isinstance(private, Opened):
+        entries, terms = decode_parts((public,), (private.private,))
+        require(terms, Fault.MALFORMED, "a private part that is empty")
+        return entries[0], terms[0]
+    entry: Entry = _decode_public(public)
+    hidden = private is not None
+    require(hidden == (type(entry) in TERMS_OF), Fault.MALFORMED, "the private part does not fit the entry's kind")
+    return entry, None
+
+
+def leaf_of(public: bytes, private: Opened | Hidden | None) -> bytes:
+    """The leaf hash of an entry whose private part is shown, hidden, or not there."""
+    match private:
+        case None:
+            return one_leaf(public, b"")
+        case Opened(salt=salt, private=shown):
+            return one_leaf(public, sha256(salt + shown).digest())
+        case Hidden(digest=hidden):
+            return one_leaf(public, hidden)

@@ -8,10 +8,11 @@ from l1.ground.hashing import digest
 from l1.rules import state as l1_state
 from l1.rules.commitment import EMPTY_HEAD, Head, decode_commitment
 from l1.rules.log.entries import Access, Consent, Seen
+from l1.rules.log.leaves import Hidden
 from l1.rules.transactions import CHANNEL, ROOT
 from l2.protocol.channel import commitment_at
 from l2.protocol.proof_file import proof_from_json, proof_to_json
-from l2.protocol.proofs import EntryProof, Hidden, Verified, build_proof, verify_entry_proof
+from l2.protocol.proofs import EntryProof, Verified, build_proof, verify_entry_proof
 from tests.unit.l2.protocol.stories import access, access_terms, granted
 from tests.unit.l2.protocol.world import CHAIN, KEYS, NOW_MS, OPENING, Pair
 
