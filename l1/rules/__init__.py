@@ -6,7 +6,9 @@
     accounts       who asks, and who pays       keys         which keys count, and for what
     registry       hospitals and their keys     phases       the table of a channel's phases
     channels       open, deposit, checkpoint    closing      together, alone, challenge, settle
-    shown          evidence, judged alone       towers       who watches for whom, and its reward
+    shown          words, judged alone          towers       who watches for whom, and its reward
+    evidence       what proves misconduct       judge        who is guilty of what
+    accesses       one access, judged           disputes     what follows: claims, demands, bonds
     touched        which rows a block concerns  invariants   what must hold after every block
     log/           entries, leaves, the fold: what stands in the logs of a channel
 

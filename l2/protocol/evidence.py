@@ -24,7 +24,8 @@ __all__ = ["LogView", "build_access", "build_demand", "build_ended", "build_fork
 class LogView(Protocol):
     """What is read of one side's stored log: `l2.protocol.log.LogReader` is one."""
 
-    salts: Salts
+    @property
+    def salts(self) -> Salts: ...
 
     def entry(self, index: int) -> tuple[Entry, Terms | None]: ...
 

@@ -80,9 +80,9 @@ MUTANTS = (
     ),
     Mutant(
         "count the newest spent, not the greatest",
-        "l1/rules/closing.py",
-        "spent=max(state.spent, commitment.spent),",
-        "spent=commitment.spent,",
+        "l1/rules/shown.py",
+        "    if commitment.spent <= channel.sides[commitment.side].spent:\n        return channel\n",
+        "",
         "betrayal",
     ),
     Mutant(

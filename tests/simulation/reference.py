@@ -84,7 +84,8 @@ def check_log(channel: Channel) -> tuple[str, str] | None:
 def _take(logs: tuple[_Log, _Log], side: int, entry: Entry, terms: Any) -> None:
     log, peer = logs[side], logs[1 - side]
     index = len(log.entries)
-    stands = entry.time >= log.time and _judge(log, peer, index, entry, terms)
+    in_time = entry.time >= log.time or isinstance(entry, Withdraw | Revoke)
+    stands = in_time and _judge(log, peer, index, entry, terms)
     log.time = max(log.time, entry.time)
     log.entries.append(entry)
     log.terms.append(terms)

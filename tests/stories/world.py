@@ -17,7 +17,7 @@ from l1.ground.limits import VERSION
 from l1.ground.merkle import EMPTY_ROOT, node_hash, root_of
 from l1.ground.signing import Context, PrivateKey, Purpose
 from l1.rules.commitment import Commitment, Head, Resume, Signed, sign_shape
-from l1.rules.evidence import Evidence
+from l1.rules.evidence import AccessShown, Evidence
 from l1.rules.log.entries import (
     Access,
     AccessTerms,
@@ -39,8 +39,10 @@ from l1.rules.log.entries import (
 from l1.rules.log.fold import Fold
 from l1.rules.log.leaves import encode_parts, leaf_hashes
 from l1.rules.log.marks import Void
+from l1.rules.state import Claim
 from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, Report, ResumeChannel, Settle
 from l2.protocol.batch import Salts
+from l2.protocol.evidence import build_access
 from tests.unit.l1.rules.world import WINDOW_MS, World, refuses
 
 __all__ = ["CHANNEL_SECRET", "NOW_MS", "WINDOW_MS", "Log", "Story", "refuses", "secret_of"]
@@ -103,7 +105,7 @@ class Log:
 
     def copy(self) -> "Log":
         """As it is now: for whoever goes on in two ways."""
-        return Log(self.side, *(list(part) for part in (self.publics, self.privates, self.leaves, self.entries)))
+        return Log(self.side, list(self.publics), list(self.privates), list(self.leaves), list(self.entries))
 
 
 class Story(World):
@@ -180,6 +182,12 @@ class Story(World):
     def release(self, grant: int) -> int:
         return self.write(0, Release(time=NOW_MS, grant=grant, secret=secret_of(grant)))
 
+    def granted(self, **changes: Any) -> int:
+        """A grant on a consent, seen by the recipient."""
+        grant = self.grant(consent=self.consent(), **changes)
+        self.see(1)
+        return grant
+
     # -- what they sign
 
     def words(self, side: int, log: Log | None = None, **changes: Any) -> Commitment:
@@ -216,6 +224,19 @@ class Story(World):
     @property
     def context(self) -> Context:
         return Context(chain=self.chain, channel=self.id)
+
+    # -- what proves something
+
+    def charged(self, access: int, reason: Void, ending: int | None = None) -> AccessShown:
+        """The evidence that the recipient's access is void, under its commitment of now."""
+        return build_access(self.logs, self.commit(1), access, reason, ending)
+
+    def two_roots(self, side: int) -> tuple[Signed, Signed]:
+        """The side signs two logs of one size."""
+        fork = self.logs[side].copy()
+        self.write(side, Revoke(time=1, grant=0))
+        fork.append(Revoke(time=2, grant=0), None)
+        return self.commit(side), self.commit(side, fork)
 
     # -- what happens on the chain
 
@@ -262,6 +283,10 @@ class Story(World):
         """Since the channel was opened."""
         now = self.wealth()
         return now[0] - self.start[0], now[1] - self.start[1]
+
+    def claimed(self) -> list[tuple[int, int]]:
+        """Which charges wait against which side; demands are not among them."""
+        return [(claim.side, claim.charge) for claim in self.channel(self.id).claims if isinstance(claim, Claim)]
 
     def guilty(self) -> tuple[int, int]:
         first, second = self.channel(self.id).sides

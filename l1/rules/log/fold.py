@@ -7,11 +7,11 @@ consents and grants; terms are decoded from the stored entry through a bounded c
 stands in `judgements`. Source: design §5; docs/spec/fold.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from l1.ground.limits import REQUEST_LIFE_MS
-from l1.rules.log.entries import TERMS_OF, Access, Deny, Entry, Grant, Pay, Receipt, Terms, tag_of
+from l1.rules.log.entries import TERMS_OF, Access, Deny, Entry, Grant, Pay, Receipt, Revoke, Terms, Withdraw, tag_of
 from l1.rules.log.judgements import JUDGES, judge_access
 from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, PAY, REQUEST, VOID, LogFold, Void
 from l1.rules.log.standing import ReadEntry, Standing
@@ -33,6 +33,7 @@ __all__ = [
 
 _TAGS = {kind: tag_of(kind) for kind in (Access, *JUDGES)}
 _WITH_TERMS = frozenset(TERMS_OF)
+_ENDINGS = frozenset((Withdraw, Revoke))
 
 
 class Fold:
@@ -48,11 +49,10 @@ class Fold:
         marks, following = log.marks, iter(terms)
         standing.begin(side)
         voids: list[tuple[int, Void]] = []
+        reason: Void | None
         for entry in entries:
             if entry.time < log.time:
-                reason: Void | None = Void.TIME_FALLS
-                if type(entry) in _WITH_TERMS:
-                    next(following)
+                reason = self._fallen(side, entry, following)
             else:
                 log.time = entry.time
                 if type(entry) is Access:
@@ -71,6 +71,15 @@ class Fold:
         last = entries[-1]
         standing.remember(side, len(marks) - 1, last, terms[-1] if type(last) in _WITH_TERMS else None)
         return voids
+
+    def _fallen(self, side: int, entry: Entry, following: Iterator[Terms]) -> Void | None:
+        """[FOLD-3] An entry whose time falls is void; but an ending counts whatever its time, since the chain judges by
+        the ending alone."""
+        if type(entry) in _ENDINGS:
+            return JUDGES[type(entry)](self._standing, side, entry, following)
+        if type(entry) in _WITH_TERMS:
+            next(following)
+        return Void.TIME_FALLS
 
     def undo(self) -> None:
         """Take the last judgement back."""

@@ -327,6 +327,18 @@ CASES: list[tuple[Void, Callable[[Logs], Void | None]]] = [
 ]
 
 
+def test_an_ending_counts_whatever_its_time() -> None:
+    """[FOLD-3] The chain is shown the ending alone: one that is void for its time would convict whoever ignored it."""
+    for kind in (Withdraw, Revoke):
+        logs = Logs()
+        grant = logs.granted()
+        logs.put(0, kind(NOW_MS - 5, grant - 1 if kind is Withdraw else grant))
+        logs.see(1)
+        assert logs.write(1, access(grant), access_terms()) in (Void.ENDED, Void.CONSENT_WITHDRAWN)
+        assert logs.write(0, consent(-1), consent_terms()) is Void.TIME_FALLS
+        check_judged_at_once(logs)
+
+
 @pytest.mark.parametrize(("reason", "story"), CASES, ids=[story.__name__ for _, story in CASES])
 def test_an_entry_is_void(reason: Void, story: Callable[[Logs], Void | None]) -> None:
     logs = Logs()
