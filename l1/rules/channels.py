@@ -111,7 +111,7 @@ def _settle_heads(draft: Draft, asking: Asking, channel: Channel, shown: Sequenc
         own = [(c, key) for c, key in opened if c.side == side and c.head in acknowledged]
         if own:
             signed_by_both = True
-            newest, number = max(own, key=lambda pair: pair[0].size)
+            newest, number = max(own, key=lambda pair: (pair[0].size, pair[1]))
             settled = _settle_head(draft, asking, settled, newest, number)
     require(signed_by_both, Fault.NOT_SETTLED_HEAD, "none of these heads is signed by both sides")
     require(settled != channel, Fault.GOES_BACK, "these heads are no newer than what is settled")

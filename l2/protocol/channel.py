@@ -14,13 +14,13 @@ from l1.ground.faults import Fault, Refused, require
 from l1.ground.fields import Height, Size, TimeMs
 from l1.ground.limits import FRAME_BYTES_MAX, VERSION
 from l1.ground.merkle import EMPTY_ROOT, Frontier
-from l1.ground.signing import Context, Purpose, Signer
+from l1.ground.signing import Context, Purpose, Signer, sign
 from l1.rules import state as l1_state
 from l1.rules.commitment import Commitment, Opening, Signed, channel_id, decode_commitment, sign_shape
 from l1.rules.log.entries import Entry, Seen, Terms
 from l1.rules.log.fold import Fold
 from l2.protocol.batch import Salts
-from l2.protocol.events import Append, Persist
+from l2.protocol.events import Append, KeyReady, Persist
 from l2.protocol.limits import BATCH_ENTRIES_AIM, MARKS_CHUNK
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
@@ -135,7 +135,9 @@ class Channel:
     unanswered: int = 0  # the peer's batches that wait for our `seen`
     queue: deque[Queued] = field(default_factory=deque)
     queued: int = 0
-    held: deque[bytes] = field(default_factory=deque)
+    held: deque[tuple[int, bytes]] = field(default_factory=deque)  # messages, by type, in their order
+    coming: KeyReady | None = None  # a newer key of ours that the peer may not know yet
+    key_window_ms: int = 0  # the chain's
     close_wanted: bool = False
     close_asked: bool = False
     final_said: bool = False  # on this connection, after everything that the peer lacked
@@ -145,6 +147,7 @@ class Channel:
     challenged_size: int = 0
     settled_at: int = NEVER
     resume_shown_at: int = NEVER
+    words_kept_at: int = NEVER
 
     @property
     def id(self) -> bytes:
@@ -167,6 +170,8 @@ class Channel:
         return self.heads[1 - self.row.side]
 
     def may_sign(self) -> bool:
+        if self.own.signed is not None and self.own.signed.key > self.me.key:
+            return False  # [ROT-2]
         return self.resumed and self.phase is Phase.OPEN and not self.clock_is_off
 
     def sign_commitment(self, frontier: Frontier, root: bytes, spent: int, seen: tuple[int, bytes]) -> Signed:
@@ -184,6 +189,11 @@ class Channel:
             height=self.height,
         )
         return sign_shape(self.me.signer, self.me.key, Purpose.COMMITMENT, self.context, commitment)
+
+    def sign_again(self, signed: Signed) -> Signed:
+        """[ROT-3] The same words of ours, to the byte, under the key that signs now."""
+        signature = sign(self.me.signer, Purpose.COMMITMENT, self.context, signed.body)
+        return Signed(body=signed.body, key=self.me.key, signature=signature)
 
     def persist(self, rows: Sequence[tuple[bytes, bytes]]) -> Persist:
         """Rows to write. From here on this step reads them as if they were written."""

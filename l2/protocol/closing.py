@@ -18,13 +18,14 @@ from l2.protocol.channel import Channel, commitment_at
 from l2.protocol.events import Effect, Persist, Send, Submit
 from l2.protocol.messages import ClosingAgreed, Message, Shutdown, decode_closing, decode_shutdown
 from l2.protocol.phases import Cue, Phase
-from l2.protocol.receiver import open_peer
+from l2.protocol.receiver import hold, must_wait, open_peer, peer_key
 from l2.protocol.state_rows import change, move
 
 __all__ = [
     "ask_checkpoint",
     "ask_close",
     "checkpoint_heads",
+    "close_alone",
     "closing_received",
     "proceed",
     "shutdown_received",
@@ -37,7 +38,7 @@ def ask_close(channel: Channel, *, alone: bool, lost: bool) -> list[Effect]:
     if channel.phase in (Phase.ON_CHAIN, Phase.SETTLED):
         raise LocalError("the channel is already closing on the chain", "watch it with `interward channel show`")
     if alone or lost:
-        return _close_alone(channel, lost=lost)
+        return close_alone(channel, lost=lost, reason="closed alone by us" + (", state lost" if lost else ""))
     if channel.phase is Phase.FROZEN:
         raise LocalError("the channel is frozen: the peer committed a fault", "close it with --alone")
     if not channel.established or not channel.resumed:
@@ -46,9 +47,10 @@ def ask_close(channel: Channel, *, alone: bool, lost: bool) -> list[Effect]:
     return []
 
 
-def _close_alone(channel: Channel, *, lost: bool) -> list[Effect]:
+def close_alone(channel: Channel, *, lost: bool, reason: str) -> list[Effect]:
+    """Close alone on the newest of both that we hold; `reason` is for people."""
     effects: list[Effect] = []
-    moved = move(channel, Cue.CLOSE_DECIDED, "closed alone by us" + (", state lost" if lost else ""))
+    moved = move(channel, Cue.CLOSE_DECIDED, reason)
     if moved is not None:
         effects.append(moved)
     own = None if lost else _unless_settled(channel, channel.side)
@@ -115,6 +117,8 @@ def warn(channel: Channel) -> list[Effect]:
 
 def shutdown_received(channel: Channel, payload: bytes) -> list[Effect]:
     said: Shutdown = decode_shutdown(payload)
+    if must_wait(channel, said.final.key):
+        return hold(channel, Message.SHUTDOWN, payload)
     commitment = open_peer(channel, said.final)
     channel.close_wanted = True
     if commitment.size > channel.peer.size and not channel.resumed:
@@ -159,13 +163,12 @@ def _note_closing(channel: Channel, side: int, closing: Signed) -> Persist:
 
 def closing_received(channel: Channel, payload: bytes) -> list[Effect]:
     said = decode_closing(payload)
+    if must_wait(channel, said.closing.key):
+        return hold(channel, Message.CLOSING, payload)
     finals = _finals(channel)
     require(finals is not None, Fault.UNEXPECTED, "a closing before both final commitments")
     assert finals is not None
-    key = channel.peer_keys.get(said.closing.key)
-    require(key is not None, Fault.UNKNOWN_KEY, f"the peer has no valid channel key number {said.closing.key}")
-    assert key is not None
-    open_closing(said.closing, channel.context, key, finals)
+    open_closing(said.closing, channel.context, peer_key(channel, said.closing), finals)
     return [_note_closing(channel, 1 - channel.side, said.closing), *_submit_together(channel)]
 
 
@@ -190,8 +193,10 @@ def checkpoint_heads(channel: Channel) -> ChannelHeads | None:
         return None
     assert own.commitment is not None
     assert peer.commitment is not None
+    seen = peer.commitment.seen_size
     found = [
-        commitment_at(channel, channel.side, peer.commitment.seen_size),
+        # The newest head is perhaps signed again with a later key than its batch.
+        own.signed if seen == own.size else commitment_at(channel, channel.side, seen),
         peer.signed,
         own.signed,
         commitment_at(channel, 1 - channel.side, own.commitment.seen_size),
@@ -199,7 +204,8 @@ def checkpoint_heads(channel: Channel) -> ChannelHeads | None:
     if channel.l1 is not None:
         known = [side.settled.size for side in channel.l1.sides]
         settled = [peer.commitment.seen_size, own.commitment.seen_size]
-        if settled[0] <= known[channel.side] and settled[1] <= known[1 - channel.side]:
+        rotated = seen == own.size and own.signed.key > channel.l1.sides[channel.side].newest_key
+        if settled[0] <= known[channel.side] and settled[1] <= known[1 - channel.side] and not rotated:
             return None
     distinct = list(dict.fromkeys(signed for signed in found if signed is not None))
     return ChannelHeads(channel=channel.id, commitments=tuple(distinct))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from l1.ground.faults import Fault
+from l1.ground.signing import Signer
 from l1.rules import state as l1_state
 from l1.rules.log.entries import Entry, Terms
 from l1.rules.log.marks import Void
@@ -25,6 +26,7 @@ __all__ = [
     "Effect",
     "Event",
     "Froze",
+    "KeyReady",
     "MessageReceived",
     "PeerKeysSeen",
     "Persist",
@@ -81,9 +83,18 @@ class BlockSeen:
 
 @dataclass(frozen=True, slots=True)
 class PeerKeysSeen:
-    """The peer's channel keys that count, by number, from the registry."""
+    """The peer's channel keys whose words count in this channel, by number, from the verified registry."""
 
     keys: dict[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReady:
+    """A newer channel key of ours stands in the registry under that number, since that height."""
+
+    signer: Signer
+    number: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,7 @@ Event = (
     | MessageReceived
     | BlockSeen
     | PeerKeysSeen
+    | KeyReady
     | AskClose
     | AskCheckpoint
     | ChainRefused

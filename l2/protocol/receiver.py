@@ -3,11 +3,11 @@
 [LOG-4] A repeated batch is passed over: its answer may have been lost on the way, and it comes with our next `seen`.
 [LOG-5] Only what does not decode, hash, verify or cover its payment is refused; an entry that breaks the fold is void
 and stays as evidence, since a refusal would wedge the channel.
-[LOG-6] A batch more than five minutes ahead of our clock is held, not refused; so is one by a key that we cannot know
-yet: the peer may have read a newer block.
+[LOG-6] A batch more than five minutes ahead of our clock is held, not refused; so is everything signed by a key that we
+cannot know yet: the peer may have read a newer block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from l1.ground.faults import Fault, Refused, require
@@ -20,21 +20,32 @@ from l2.protocol.channel import Channel, commitment_at, says_something
 from l2.protocol.events import Acknowledged, Arrived, Effect, Tell
 from l2.protocol.limits import HELD_BATCHES_MAX, WINDOW_BATCHES
 from l2.protocol.log import tiles
+from l2.protocol.messages import Message
 from l2.protocol.reconnect import heads
 from l2.protocol.rows import batch_key
 from l2.protocol.writer import fold_rows
 
-__all__ = ["open_peer", "receive_batch", "retry_held"]
+__all__ = ["hold", "let_go", "must_wait", "open_peer", "peer_key", "receive_batch"]
 
 _time_of = attrgetter("time")
 
 
-def open_peer(channel: Channel, signed: Signed) -> Commitment:
-    """A commitment of the peer, opened with the key it names."""
+def peer_key(channel: Channel, signed: Signed) -> bytes:
+    """The peer's channel key that the words name. Raises `Refused` (UNKNOWN_KEY) if it does not count here."""
     key = channel.peer_keys.get(signed.key)
     if key is None:
         raise Refused(Fault.UNKNOWN_KEY, f"the peer has no valid channel key number {signed.key}")
-    commitment = open_commitment(signed, channel.context, key)
+    return key
+
+
+def must_wait(channel: Channel, key: int) -> bool:
+    """[LOG-6] Whether words by this key of the peer come before their time, or behind others that do."""
+    return bool(channel.held) or key not in channel.peer_keys
+
+
+def open_peer(channel: Channel, signed: Signed) -> Commitment:
+    """A commitment of the peer, opened with the key it names."""
+    commitment = open_commitment(signed, channel.context, peer_key(channel, signed))
     require(commitment.side == 1 - channel.side, Fault.BAD_SIGNATURE, "the commitment is for the other side's log")
     return commitment
 
@@ -42,10 +53,10 @@ def open_peer(channel: Channel, signed: Signed) -> Commitment:
 def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]:
     """Take in a batch message. Raises `Refused` for a fault of the peer."""
     if channel.held:
-        return _hold(channel, message)
+        return hold(channel, Message.BATCH, message)
     batch: Batch = decode_batch(message)
     if batch.commitment.key not in channel.peer_keys:
-        return _hold(channel, message)
+        return hold(channel, Message.BATCH, message)
     commitment = open_peer(channel, batch.commitment)
     first = commitment.size - len(batch.publics)
     require(first >= 0, Fault.BATCH_SIZE, "the batch has more entries than its log")
@@ -54,10 +65,10 @@ def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]
     if not channel.resumed and (first != channel.peer.size or commitment.seen_size > channel.own.size):
         return []  # our disk is behind: what cannot be joined yet is asked for again when it can
     require(first == channel.peer.size, Fault.LOG_GAP, f"the batch starts at {first}, we hold {channel.peer.size}")
-    _check_place(channel, commitment)
+    _check_place(channel, commitment, batch.commitment.key)
     entries, terms = decode_parts(batch.publics, batch.privates)
     if max(map(_time_of, entries)) > now_ms + CLOCK_SKEW_MS_MAX:
-        return _hold(channel, message)
+        return hold(channel, Message.BATCH, message)
 
     side, before = 1 - channel.side, channel.peer.frontier
     salts = channel.readers[side].salts.span(first, len(entries))
@@ -81,8 +92,10 @@ def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]
     return effects + take_acknowledgement(channel, commitment)
 
 
-def _check_place(channel: Channel, commitment: Commitment) -> None:
-    """[LOG-8] Heights never fall, nor below a `resume`; nothing comes after the last word."""
+def _check_place(channel: Channel, commitment: Commitment, key: int) -> None:
+    """[LOG-8] Heights never fall, nor below a `resume`; nothing comes after the last word. [ROT-2] Nor do keys."""
+    before = 0 if channel.peer.signed is None else channel.peer.signed.key
+    require(key >= before, Fault.EXPIRED, f"channel key {key} gave way to key {before} in this log")
     previous = channel.peer.commitment
     fallen = previous is not None and commitment.height < previous.height
     require(not fallen, Fault.HEIGHT_FALLS, "the commitment's height is below the one before")
@@ -135,20 +148,21 @@ def _repeated(channel: Channel, commitment: Commitment) -> list[Effect]:
     return []
 
 
-def _hold(channel: Channel, message: bytes) -> list[Effect]:
+def hold(channel: Channel, type_: int, message: bytes) -> list[Effect]:
+    """[LOG-6] Keep a message back, and whatever comes behind it."""
     if len(channel.held) == HELD_BATCHES_MAX and not channel.resumed:
         return []  # it is our clock that is slow, and an honest peer sends us all that we lost: asked for again later
-    require(len(channel.held) < HELD_BATCHES_MAX, Fault.HELD, "too many batches from the future")
-    channel.held.append(message)
-    return [Tell("held", "a batch is more than five minutes ahead of our clock; it is kept until its time comes")]
+    require(len(channel.held) < HELD_BATCHES_MAX, Fault.HELD, "too many messages before their time")
+    channel.held.append((type_, message))
+    return [Tell("held", "a message is ahead of our clock, or by a key we do not know yet; it is kept until its time")]
 
 
-def retry_held(channel: Channel, now_ms: int) -> list[Effect]:
-    """Take in held batches whose time has come."""
+def let_go(channel: Channel, take: Callable[[int, bytes], list[Effect]]) -> list[Effect]:
+    """Take in what was held and whose time has come."""
     effects: list[Effect] = []
     waiting, channel.held = list(channel.held), type(channel.held)()
-    for message in waiting:
-        effects += receive_batch(channel, message, now_ms)
+    for type_, message in waiting:
+        effects += take(type_, message)
     if waiting and not channel.held and channel.established and not channel.resumed:
         effects.append(heads(channel))  # what came after them was passed over
-    return [effect for effect in effects if type(effect) is not Tell]
+    return [effect for effect in effects if not (type(effect) is Tell and effect.what == "held")]

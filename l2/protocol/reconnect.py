@@ -11,7 +11,7 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, require
 from l1.rules.commitment import decode_commitment, open_commitment
 from l1.rules.log.leaves import decode_parts, leaf_hashes
-from l2.protocol.batch import Batch, decode_batch
+from l2.protocol.batch import Batch, decode_batch, encode_batch
 from l2.protocol.channel import Channel, commitment_at, own_head, says_something
 from l2.protocol.events import Arrived, Effect, Send
 from l2.protocol.log import tiles
@@ -87,7 +87,7 @@ def resend(channel: Channel) -> list[Effect]:
             channel.give_back_at = after if after < size else None
         else:
             assert channel.resend_at is not None
-            message, after = _stored(channel, channel.side, channel.resend_at)
+            message, after = _signed_anew(channel, channel.resend_at)
             effects.append(Send(Message.BATCH, message))
             channel.resend_at = after if after < channel.own.size else None
     return effects
@@ -115,6 +115,16 @@ def _may_resend(channel: Channel) -> bool:
 def _seen_at(channel: Channel, side: int, first: int) -> int:
     """How much of the other log a stored batch has seen."""
     return decode_commitment(channel.readers[side].message(first).commitment.body).seen_size
+
+
+def _signed_anew(channel: Channel, first: int) -> tuple[bytes, int]:
+    """[ROT-3] A batch of ours as it is stored; if a key signed it that gave way since, under the new one."""
+    message, after = _stored(channel, channel.side, first)
+    batch = channel.readers[channel.side].message(first)
+    if batch.commitment.key >= channel.me.key:
+        return message, after
+    signed = channel.sign_again(batch.commitment)
+    return encode_batch(batch.publics, batch.privates, signed), after
 
 
 def _stored(channel: Channel, side: int, first: int) -> tuple[bytes, int]:

@@ -11,7 +11,7 @@ knows, and above what it asked with before. So two processes of one hospital nev
 from msgspec.structs import replace
 
 from l1.ground.codec import encode
-from l1.ground.faults import Fault, Refused, require
+from l1.ground.faults import Fault, require
 from l1.ground.limits import VERSION
 from l1.ground.signing import Purpose
 from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, open_resume, sign_shape
@@ -20,6 +20,7 @@ from l2.protocol.channel import Channel
 from l2.protocol.events import Effect, Resumed, Send, Tell
 from l2.protocol.messages import Message, ResumeAsk, ResumeGiven, decode_resume_ask, decode_resume_given
 from l2.protocol.phases import Phase
+from l2.protocol.receiver import hold, peer_key
 from l2.protocol.reconnect import heads, own_head_or_fault
 from l2.protocol.rows import batch_key
 from l2.protocol.state_rows import change
@@ -70,6 +71,8 @@ def resume_given(channel: Channel, payload: bytes) -> list[Effect]:
     given: ResumeGiven = decode_resume_given(payload)
     if channel.resumed:
         return []
+    if given.resume.key not in channel.peer_keys:
+        return hold(channel, Message.RESUME_GIVEN, payload)
     resume = _open(channel, given.resume)
     asked_at = channel.resume_height or 0
     if resume.height < asked_at:
@@ -81,10 +84,7 @@ def resume_given(channel: Channel, payload: bytes) -> list[Effect]:
 
 
 def _open(channel: Channel, signed: Signed) -> Resume:
-    key = channel.peer_keys.get(signed.key)
-    if key is None:
-        raise Refused(Fault.UNKNOWN_KEY, f"the peer has no valid channel key number {signed.key}")
-    return open_resume(signed, channel.context, key)
+    return open_resume(signed, channel.context, peer_key(channel, signed))
 
 
 def proceed_resume(channel: Channel) -> list[Effect]:

@@ -6,7 +6,7 @@ A step may take many events; what it writes is one transaction with one sync, an
 from collections.abc import Sequence
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.protocol import closing, receiver, reconnect, resume, watch
+from l2.protocol import closing, receiver, reconnect, resume, rotation, watch
 from l2.protocol.channel import Channel, Queued
 from l2.protocol.events import (
     Append,
@@ -20,6 +20,7 @@ from l2.protocol.events import (
     Effect,
     Event,
     Froze,
+    KeyReady,
     MessageReceived,
     PeerKeysSeen,
     Tell,
@@ -59,6 +60,7 @@ def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[
     peer_answers_no_more = channel.row.finals[1 - channel.side] is not None
     if channel.queue and (channel.phase is not Phase.OPEN or peer_answers_no_more):
         effects += _decline(channel)
+    effects += rotation.switch_key(channel)
     effects += reconnect.resend(channel)
     effects += write(channel, now_ms)
     effects += closing.proceed(channel)
@@ -86,7 +88,10 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
             return [*watch.block_seen(channel, event), *resume.ask_resume(channel)]
         case PeerKeysSeen(keys=keys):
             channel.peer_keys = keys
-            return receiver.retry_held(channel, now_ms)
+            return _let_go(channel, now_ms, own_keys)
+        case KeyReady():
+            rotation.key_ready(channel, event)
+            return []
         case Connected():
             return [*reconnect.connect(channel), *resume.ask_resume(channel)]
         case Disconnected():
@@ -99,7 +104,11 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
         case ChainRefused(action=action, detail=detail):
             return [Tell("refused by the chain", f"{action}: {detail}")]
         case Tick():
-            return receiver.retry_held(channel, now_ms)
+            return _let_go(channel, now_ms, own_keys)
+
+
+def _let_go(channel: Channel, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
+    return receiver.let_go(channel, lambda type_, payload: _message(channel, type_, payload, now_ms, own_keys))
 
 
 def _append(channel: Channel, append: Append) -> list[Effect]:

@@ -13,6 +13,7 @@ from l1.rules.transactions import Challenge, ResumeChannel, Settle
 from l2.protocol.channel import Channel
 from l2.protocol.events import BlockSeen, Effect, Submit, Tell
 from l2.protocol.phases import Cue
+from l2.protocol.rotation import keep_words
 from l2.protocol.state_rows import move
 
 AGAIN_BLOCKS = 10  # after so many blocks what the chain was asked for, and did not do, is asked for again
@@ -35,7 +36,7 @@ def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:
     if row.phase == L1Phase.SETTLED:
         return _told(channel, Cue.PAID_OUT, "settled on the chain")
     if row.phase != L1Phase.CLOSING:
-        return []
+        return keep_words(channel, row)
     effects = _told(channel, Cue.CLOSE_POSTED, _who_closed(channel, row))
     effects += challenge(channel)
     effects += _show_resume(channel, row)

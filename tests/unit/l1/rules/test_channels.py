@@ -276,6 +276,14 @@ def test_a_resume_is_shown_by_its_side_and_never_goes_back(world: World) -> None
         world.do(world.a.root, good)
 
 
+def test_the_same_head_under_a_later_key_is_enough_to_end_the_older_one(world: World) -> None:
+    channel = world.with_channel()
+    world.do(world.a.root, world.new_key(world.a, CHANNEL, "alice channel 2"))
+    words = (world.says(channel, 0, 2, key=1), world.says(channel, 0, 2, key=4), world.says(channel, 1, 2, seen=2))
+    world.do(world.a.root, _heads(channel, *words))
+    assert world.channel(channel).sides[0].newest_key == 4
+
+
 def test_a_resume_that_denies_what_both_settled_is_refused(world: World) -> None:
     channel = world.with_channel()
     world.do(world.a.root, _heads(channel, world.says(channel, 0, 7, seen=3), world.says(channel, 1, 3, seen=7)))

@@ -1,0 +1,70 @@
+"""Changing the key that signs in a channel while batches flow: nothing waits for it, and nothing is said twice.
+
+[ROT-1] A side signs with a newer channel key once the peer's words prove that it has read the registration, or some
+blocks later. [ROT-2] Key numbers never fall along a log: who holds no key as new as its newest words signs nothing.
+[ROT-3] The newest head, and whatever the peer lacks, is signed again with the new key: the same words, to the byte.
+[ROT-4] Whoever sees a later key of the peer begin to end the one it holds words under brings these to the chain.
+"""
+
+from dataclasses import replace
+
+from l1.rules.state import Channel as L1Channel
+from l1.rules.state import Phase as L1Phase
+from l1.rules.transactions import Checkpoint, ResumeChannel
+from l2.protocol.channel import NEVER, Channel
+from l2.protocol.closing import checkpoint_heads, close_alone
+from l2.protocol.events import Effect, KeyReady, Submit, Tell
+from l2.protocol.phases import Phase
+
+__all__ = ["keep_words", "key_ready", "switch_key"]
+
+PATIENCE_BLOCKS = 10  # a peer that says nothing for so long has read the block, or is not there
+AGAIN_BLOCKS = 10  # after so many blocks the chain is asked again
+
+
+def key_ready(channel: Channel, event: KeyReady) -> None:
+    """A newer channel key of ours stands in the registry since a height."""
+    if event.number > channel.me.key:
+        channel.coming = event
+
+
+def switch_key(channel: Channel) -> list[Effect]:
+    """[ROT-1] Sign with the key that is ready, if the peer knows it by now; [ROT-3] and the newest head with it."""
+    coming, effects = channel.coming, list[Effect]()
+    if coming is not None and _peer_knows(channel, coming.height):
+        channel.me = replace(channel.me, signer=coming.signer, key=coming.number)
+        channel.coming = None
+        effects.append(Tell("key", f"channel key {coming.number} signs from entry {channel.own.size} on"))
+    signed = channel.own.signed
+    if signed is None or signed.key >= channel.me.key or channel.phase is Phase.SETTLED:
+        return effects
+    channel.own.signed = channel.sign_again(signed)
+    return [*effects, channel.persist([channel.log_row(channel.side)])]
+
+
+def _peer_knows(channel: Channel, height: int) -> bool:
+    said = NEVER if channel.peer.commitment is None else channel.peer.commitment.height
+    return said >= height or channel.height >= height + PATIENCE_BLOCKS
+
+
+def keep_words(channel: Channel, row: L1Channel) -> list[Effect]:
+    """[ROT-4] What the peer signed under a key that is about to count no longer is brought to the chain in time."""
+    later, since_ms = row.sides[1 - channel.side].newest_key, row.sides[1 - channel.side].newest_key_at_ms
+    if row.phase != L1Phase.OPEN or channel.height < channel.words_kept_at + AGAIN_BLOCKS:
+        return []
+    effects: list[Effect] = []
+    resume = channel.row.resume
+    if resume is not None and resume.key < later and row.sides[channel.side].resume_height == 0:
+        shown = ResumeChannel(channel=channel.id, resume=resume)
+        effects.append(Submit(shown, f"key {resume.key} of the peer signed our resume, and gives way to key {later}"))
+    newest, settled = channel.peer.signed, row.sides[1 - channel.side].settled
+    if newest is not None and newest.key < later and channel.peer.size > settled.size:
+        why = f"key {newest.key} of the peer signed its newest words, and gives way to key {later}"
+        heads = checkpoint_heads(channel)
+        if heads is not None and channel.clock_ms < since_ms + channel.key_window_ms // 2:
+            effects.append(Submit(Checkpoint(heads=(heads,)), why))
+        else:
+            effects += close_alone(channel, lost=False, reason=f"closed alone by us: {why}")
+    if effects:
+        channel.words_kept_at = channel.height
+    return effects
