@@ -5,7 +5,7 @@ as `Refused`, a mistake of ours or an absent node as `LocalError`.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -158,7 +158,8 @@ class Desk:
 
     # Records
 
-    async def add_record(self, content: bytes, *, name: str = "") -> words.RecordAdded:
+    async def add_record(self, content: bytes | AsyncIterable[bytes], *, name: str = "") -> words.RecordAdded:
+        """Take a record in, from memory or in pieces."""
         path, kind = "/v1/records", "application/octet-stream"
         answer = await self._ask("POST", path, content, content_type=kind, name=name)
         return _decode(answer.content, words.RecordAdded)
@@ -172,8 +173,23 @@ class Desk:
 
     async def content(self, record: str, *, practitioner: str, role: str, purpose: str) -> bytes:
         """The record's plain bytes. For a received record an `access` entry is durable before they are shown."""
+        pieces = self.content_pieces(record, practitioner=practitioner, role=role, purpose=purpose)
+        return b"".join([piece async for piece in pieces])
+
+    async def content_pieces(
+        self, record: str, *, practitioner: str, role: str, purpose: str
+    ) -> AsyncGenerator[bytes, None]:
+        """The same in pieces, for a record that may be larger than memory. It counts once it has ended unraised."""
         query = {"practitioner": practitioner, "role": role, "purpose": purpose}
-        return (await self._ask("GET", f"/v1/records/{record}/content", query=query)).content
+        path = f"/v1/records/{record}/content"
+        try:
+            async with self._http.stream("GET", path, params=query) as answer:
+                if answer.is_error:
+                    raise error_from(answer.status_code, await answer.aread())
+                async for piece in answer.aiter_bytes():
+                    yield piece
+        except httpx.TransportError as error:
+            raise self._silent(error) from None
 
     async def share(self, record: str, wanted: words.Share) -> int:
         return (await self._post(f"/v1/records/{record}/share", wanted, words.Granted)).grant
@@ -183,6 +199,19 @@ class Desk:
 
     async def fetch(self, channel: str, grant: int) -> words.Fetched:
         return await self._post(f"/v1/grants/{channel}/{grant}/fetch", None, words.Fetched)
+
+    async def share_many(self, records: Sequence[str], wanted: words.Share) -> tuple[int, ...]:
+        """Grants of several records on the same terms, in their order: all of them, or none."""
+        many = words.ShareMany(records=tuple(records), share=wanted)
+        return (await self._post("/v1/shares", many, words.GrantedMany)).grants
+
+    async def fetch_many(self, channel: str, grants: Sequence[int]) -> list[words.FetchedOne]:
+        """What became of each grant, in their order."""
+        many = words.FetchMany(grants=tuple(grants))
+        return await self._post(f"/v1/grants/{channel}/fetch", many, list[words.FetchedOne])
+
+    async def transfers(self) -> list[words.TransferView]:
+        return await self._get("/v1/transfers", list[words.TransferView])
 
     async def revoke(self, channel: str, grant: int) -> None:
         await self._ask("POST", f"/v1/grants/{channel}/{grant}/revoke")
@@ -214,7 +243,7 @@ class Desk:
         self,
         method: str,
         path: str,
-        body: bytes = b"",
+        body: bytes | AsyncIterable[bytes] = b"",
         *,
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
@@ -225,14 +254,17 @@ class Desk:
             headers["x-interward-name"] = name.encode("ascii", "replace").decode()
         try:
             answer = await self._http.request(method, path, content=body, headers=headers, params=query)
-        except httpx.TimeoutException:
-            raise LocalError(f"the hospital at {self.url} does not answer", "Look at its log; ask again.") from None
         except httpx.TransportError as error:
-            cause = f"no hospital answers at {self.url} ({error or type(error).__name__})"
-            raise LocalError(cause, "Start it: `interward hospital run`.") from None
+            raise self._silent(error) from None
         if answer.is_error:
             raise error_from(answer.status_code, answer.content)
         return answer
+
+    def _silent(self, error: httpx.TransportError) -> LocalError:
+        if isinstance(error, httpx.TimeoutException):
+            return LocalError(f"the hospital at {self.url} does not answer", "Look at its log; ask again.")
+        cause = f"no hospital answers at {self.url} ({error or type(error).__name__})"
+        return LocalError(cause, "Start it: `interward hospital run`.")
 
 
 def _decode(body: bytes, shape: type[T]) -> T:

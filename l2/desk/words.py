@@ -338,10 +338,44 @@ class GrantView(Word, frozen=True):
     """The record in this hospital's store: the one that was shared, or the one that arrived."""
 
 
+class ShareMany(Word, frozen=True):
+    """Several records on the same terms: all of them are granted, or none."""
+
+    records: tuple[Hex, ...]
+    share: Share
+
+
+class GrantedMany(Word, frozen=True):
+    grants: tuple[int, ...]
+
+
 class Fetched(Word, frozen=True):
     record: Hex
     bytes: int
     digest_ok: bool
+
+
+class FetchMany(Word, frozen=True):
+    grants: tuple[int, ...]
+
+
+class FetchedOne(Word, frozen=True):
+    """What became of one grant: its record, or why there is none."""
+
+    grant: int
+    record: Hex | None = None
+    bytes: int = 0
+    problem: str | None = None
+
+
+class TransferView(Word, frozen=True):
+    """A body on its way in. `bytes_per_s` is since it began, or went on."""
+
+    channel: Hex
+    grant: int
+    bytes_done: int
+    bytes_total: int
+    bytes_per_s: int
 
 
 # Audit

@@ -52,7 +52,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     `listen` is where the secure line listens, `endpoint` what L1 tells others (the same unless there is a NAT).
     `accept_*` bound the terms of channels that peers propose. `auto_fetch`: fetch what is granted to us as it comes.
     `auto_grant`: answer requests that a consent permits. `checkpoint_s`: settle new heads on L1 so often, 0 never.
-    `batch_entries`: at most so many entries share one signature.
+    `batch_entries`: at most so many entries share one signature. `record_bytes_per_s`: record bodies go to each peer no
+    faster, 0 as fast as they can.
     `bench`: take drafts of grants without a body; never on a hospital with real patients.
     """
 
@@ -68,6 +69,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     auto_grant: bool = False
     checkpoint_s: float = 0.0
     batch_entries: Annotated[int, msgspec.Meta(ge=1, le=BATCH_ENTRIES_MAX)] = BATCH_ENTRIES_AIM
+    record_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
     bench: bool = False
 
 

@@ -11,14 +11,17 @@ from l2.records.body import (
     place_of,
     seal_chunks,
 )
+from l2.records.cipher import BodyCipher
 from l2.records.envelope import identify
 from l2.records.extract import Extract, make_extract, read_extract
 from l2.records.fhir import Piece, pieces_of
 from l2.records.info import RecordInfo
 from l2.records.keys import (
+    agree,
     box,
     channel_secret,
     exchange_public,
+    grant_keys,
     handle,
     key_digest,
     lock_of,
@@ -46,6 +49,7 @@ __all__ = [
     "make_extract",
     "read_extract",
     # bodies
+    "BodyCipher",
     "pack",
     "place_of",
     "content_digest",
@@ -56,6 +60,8 @@ __all__ = [
     "chunk_size",
     "check_hashes",
     # keys
+    "agree",
+    "grant_keys",
     "channel_secret",
     "exchange_public",
     "handle",

@@ -1,52 +1,35 @@
 """A record's body: what travels and rests encrypted, in chunks that each prove their place.
 
-body = salt (32) ‖ codec (1) ‖ content size (8, little-endian) ‖ data; chunks of 64 KiB under XChaCha20-Poly1305 with
-one fresh key, nonce = chunk index, associated data = place ‖ last flag; RFC 9162 root over the ciphertext chunks.
-So a chunk that was cut, swapped, repeated, appended or taken from elsewhere does not open. Content is hashed as the
-raw bytes received. Everything here works on iterators, so that a worker thread can do it. docs/spec/records.md.
+Chunks of 64 KiB under one fresh key; RFC 9162 root over the ciphertext chunks. So a chunk that was cut, swapped,
+repeated, appended or taken from elsewhere does not open. Content is hashed as the raw bytes received. Everything here
+works on iterators, so that a worker thread can do it and no size needs more memory. docs/spec/records.md.
 """
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Protocol
 
-import zstandard
-from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt
-from nacl.exceptions import CryptoError
-
-from l1.ground.codes import MediaType
-from l1.ground.faults import Fault, Refused, require
+from l1.ground.faults import Fault, require
 from l1.ground.hashing import tagged_digest
 from l1.ground.merkle import root_of
 from l2.records import limits
+from l2.records.cipher import BodyCipher
 from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
+from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, ZSTD, Unpacked, head_of, new_packer, squeeze
 
 __all__ = [
-    "HEAD_BYTES",
-    "RAW",
-    "SALT_BYTES",
-    "ZSTD",
     "check_hashes",
     "chunk_count",
     "chunk_hash",
     "chunk_size",
     "content_digest",
     "open_body",
-    "open_chunk",
+    "open_chunks",
     "pack",
     "place_of",
+    "regrant",
     "seal_chunks",
     "unpack_body",
 ]
-
-SALT_BYTES = 32
-HEAD_BYTES = SALT_BYTES + 1 + 8
-RAW, ZSTD = 0, 1
-
-_LEVEL = 3  # 17 to 50 times smaller on FHIR; higher levels cost more than they save on a hospital's line
-_PROBE_BYTES = 128 * 1024
-_WORTH_IT = 0.95  # below this ratio compression pays its own time
-_READ_BYTES = 1024 * 1024
 
 
 def place_of(chain: bytes, channel: bytes, lock: bytes) -> bytes:
@@ -62,42 +45,18 @@ def content_digest(salt: bytes, content: bytes) -> bytes:
     return hasher.digest()
 
 
-def pack(content: bytes, salt: bytes, media_type: int = MediaType.OCTET_STREAM) -> list[bytes]:
-    """[BODY-1] The body as parts to be joined: head, then data, compressed where that pays."""
-    assert len(salt) == SALT_BYTES
-    size = len(content)
-    squeezed = _squeeze(content, media_type)
-    codec, data = (RAW, content) if squeezed is None else (ZSTD, squeezed)
-    return [salt + bytes((codec,)) + size.to_bytes(8, "little"), data]
+def pack(content: bytes, salt: bytes) -> bytes:
+    """[BODY-1] The body of a content that is in memory: head, then data, compressed where that pays."""
+    squeezed = squeeze(content, new_packer())
+    if squeezed is None:
+        return head_of(salt, RAW, len(content)) + content
+    return head_of(salt, ZSTD, len(content)) + squeezed
 
 
-def _squeeze(content: bytes, media_type: int) -> bytes | None:
-    """The content compressed, or None where it is already, or where it would look like a bomb."""
-    middle = max(0, (len(content) - _PROBE_BYTES) // 2)
-    probe = content[middle : middle + _PROBE_BYTES]
-    packer = zstandard.ZstdCompressor(level=_LEVEL)
-    dense = media_type in (MediaType.OCTET_STREAM, MediaType.DICOM)
-    if dense and len(content) > len(probe) and len(packer.compress(probe)) > len(probe) * _WORTH_IT:
-        return None
-    data = packer.compress(content)
-    worth = len(data) < len(content) * _WORTH_IT and len(content) <= _content_bytes_max(len(data))
-    return data if worth else None
-
-
-def _content_bytes_max(cipher_size: int) -> int:
-    """[BODY-6] What a compressed body of that ciphertext size may unpack to."""
-    return max(limits.SMALL_BYTES, cipher_size * limits.RATIO_MAX)
-
-
-def _nonce(index: int) -> bytes:
-    return index.to_bytes(24, "little")
-
-
-def seal_chunks(parts: Iterable[bytes], key: bytes, place: bytes) -> Iterator[bytes]:
-    """[BODY-3] The ciphertext chunks of a body. The key must be fresh: it encrypts this body and nothing else."""
+def seal_chunks(parts: Iterable[bytes], cipher: BodyCipher) -> Iterator[bytes]:
+    """[BODY-3] The ciphertext chunks of a body that comes in parts."""
     for index, (plain, last) in enumerate(_chunks(parts)):
-        flag = b"\x01" if last else b"\x00"
-        yield crypto_aead_xchacha20poly1305_ietf_encrypt(plain, place + flag, _nonce(index), key)
+        yield cipher.seal(plain, index, last)
 
 
 def _chunks(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -111,6 +70,11 @@ def _chunks(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         kept = bytes(data[start:])
     assert kept, "a body has at least its head"
     yield kept, True
+
+
+def regrant(plain: bytes, index: int, salt: bytes) -> bytes:
+    """[BODY-8] A plain chunk of a body at rest as that of a grant: the same data behind a head with another salt."""
+    return plain if index else salt + plain[SALT_BYTES:]
 
 
 def chunk_hash(chunk: bytes) -> bytes:
@@ -141,84 +105,26 @@ def check_hashes(hashes: list[bytes], cipher_size: int, cipher_root: bytes) -> N
     require(root_of(hashes) == cipher_root, Fault.BAD_PROOF, "the chunk hashes lead to another root")
 
 
-def open_chunk(chunk: bytes, index: int, last: bool, key: bytes, place: bytes) -> bytes:
-    """The plaintext of one chunk. Raises `Refused` (BAD_CIPHERTEXT)."""
-    try:
-        flag = b"\x01" if last else b"\x00"
-        return crypto_aead_xchacha20poly1305_ietf_decrypt(chunk, place + flag, _nonce(index), key)
-    except CryptoError:
-        raise Refused(Fault.BAD_CIPHERTEXT, f"chunk {index} does not open under its key and place") from None
-
-
-def open_body(chunks: Iterable[bytes], cipher_size: int, key: bytes, place: bytes, digest: bytes) -> bytes:
-    """[BODY-7] The content of a ciphertext, verified against its salted digest.
-
-    Raises `Refused`: BAD_CIPHERTEXT, MALFORMED, TOO_LARGE, BAD_DIGEST. Reads no chunk beyond `cipher_size`.
-    """
+def open_chunks(chunks: Iterable[bytes], cipher_size: int, cipher: BodyCipher) -> Iterator[bytes]:
+    """The plain chunks of a ciphertext, in order. Raises `Refused` (BAD_CIPHERTEXT). Reads none beyond its size."""
     count = chunk_count(cipher_size)
-    plain = (open_chunk(c, i, i == count - 1, key, place) for i, c in zip(range(count), chunks, strict=False))
-    salt, content = unpack_body(plain, cipher_size)
-    require(content_digest(salt, content) == digest, Fault.BAD_DIGEST, "the content is not what the grant promised")
-    return content
+    return (cipher.open(chunk, i, i == count - 1) for i, chunk in zip(range(count), chunks, strict=False))
+
+
+def open_body(chunks: Iterable[bytes], cipher_size: int, cipher: BodyCipher, digest: bytes) -> Iterator[bytes]:
+    """[BODY-7] The content of a ciphertext in pieces, which ends by raising unless it has the salted digest.
+
+    Raises `Refused`: BAD_CIPHERTEXT, MALFORMED, TOO_LARGE, BAD_DIGEST.
+    """
+    unpacked = Unpacked(open_chunks(chunks, cipher_size, cipher), cipher_size)
+    hasher = sha256(unpacked.salt)
+    for piece in unpacked:
+        hasher.update(piece)
+        yield piece
+    require(hasher.digest() == digest, Fault.BAD_DIGEST, "the content is not what the grant promised")
 
 
 def unpack_body(plain: Iterable[bytes], cipher_size: int) -> tuple[bytes, bytes]:
-    """Salt and content of a body that comes in pieces (the first is at least the head)."""
-    pieces = iter(plain)
-    first = next(pieces, b"")
-    require(len(first) >= HEAD_BYTES, Fault.MALFORMED, "the body is shorter than its head")
-    salt, codec = first[:SALT_BYTES], first[SALT_BYTES]
-    size = int.from_bytes(first[SALT_BYTES + 1 : HEAD_BYTES], "little")
-    rest = _with_first(first[HEAD_BYTES:], pieces)
-    match codec:
-        case 0:
-            content = b"".join(rest)
-        case 1:
-            # [BODY-6] Unpacking stops at the size that the head promises, and that is bounded by the granted size.
-            require(size <= _content_bytes_max(cipher_size), Fault.TOO_LARGE, f"a body that claims {size} bytes")
-            content = _unsqueeze(rest, size)
-        case _:
-            raise Refused(Fault.MALFORMED, f"there is no codec {codec}")
-    require(len(content) == size, Fault.MALFORMED, "the content has another size than the body's head says")
-    return salt, content
-
-
-def _with_first(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from rest
-
-
-class _Reads(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-class _Source:
-    """An iterator of pieces as something that can be read."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._kept = b""
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._kept or next(self._pieces, b"")
-        self._kept = data[size:] if size >= 0 else b""
-        return data[:size] if size >= 0 else data
-
-
-def _unsqueeze(pieces: Iterator[bytes], size: int) -> bytes:
-    source: _Reads = _Source(pieces)
-    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << limits.WINDOW_LOG_MAX)
-    parts: list[bytes] = []
-    total = 0
-    try:
-        with unpacker.stream_reader(source, read_size=CHUNK_BYTES) as reader:  # type: ignore[arg-type]
-            # One byte more than promised is asked for, so that surplus shows without being unpacked.
-            while total <= size and (part := reader.read(min(_READ_BYTES, size + 1 - total))):
-                parts.append(part)
-                total += len(part)
-    except zstandard.ZstdError:
-        raise Refused(Fault.MALFORMED, "the body's data is not what its codec says") from None
-    for _ in pieces:  # every chunk is opened, also those behind the end of the data
-        raise Refused(Fault.MALFORMED, "data behind the end of the content")
-    return b"".join(parts)
+    """Salt and content of a body that is small enough for memory."""
+    unpacked = Unpacked(plain, cipher_size)
+    return unpacked.salt, b"".join(unpacked)

@@ -22,9 +22,11 @@ __all__ = [
     "BOX_OVERHEAD",
     "KEY_BYTES",
     "NONCE_BYTES",
+    "agree",
     "box",
     "channel_secret",
     "exchange_public",
+    "grant_keys",
     "handle",
     "key_digest",
     "lock_of",
@@ -73,12 +75,17 @@ def handle(secret: bytes, kind: bytes, local_id: str) -> bytes:
     return blake2b(name, key=secret, digest_size=HANDLE_BYTES).digest()
 
 
-def release_secret(seed: bytes, chain: bytes, channel: bytes, content: bytes) -> bytes:
-    """[LOCK-3] What `release` will show. `content` is the grant's salted content digest, unique per grant.
+def grant_keys(record_key: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+    """[BODY-8] Key and salt of one grant's body: fresh with the nonce, and gone when the record's own key is."""
+    return _derive(record_key, b"grant key", nonce), _derive(record_key, b"grant salt", nonce)
 
-    Seed and grant give it again, so it survives a lost disk.
+
+def release_secret(seed: bytes, chain: bytes, channel: bytes, key: bytes) -> bytes:
+    """[LOCK-3] What `release` will show. `key` is the grant's digest of its body's key, unique per grant.
+
+    Seed and grant give it again, so it survives a lost disk; and it is known before the content is read.
     """
-    return _derive(seed, b"release", chain, channel, content)
+    return _derive(seed, b"release", chain, channel, key)
 
 
 def lock_of(secret: bytes) -> bytes:
@@ -91,23 +98,30 @@ def key_digest(key: bytes) -> bytes:
     return tagged_digest(b"body key", key)
 
 
+def agree(private: bytes, public: bytes) -> bytes:
+    """What two one-time keys have in common: once for every pull, however many grants it brings. Raises `Refused`
+    (BAD_KEY)."""
+    return _shared(private, public)
+
+
 def _wrapping_key(shared: bytes, secret: bytes, place: bytes, root: bytes) -> bytes:
     return _derive(shared, b"wrap", secret, place, root)
 
 
-def wrap(key: bytes, *, one_time: bytes, peer: bytes, secret: bytes, place: bytes, root: bytes) -> bytes:
+def wrap(key: bytes, *, shared: bytes, secret: bytes, place: bytes, root: bytes) -> bytes:
     """[LOCK-6] A body's key for one pull: opened only by the peer's one-time key *and* the released secret. 48 bytes.
 
-    `one_time` is our fresh private key (the wrapping key encrypts once), `peer` the other's public one; `place` is
-    `body.place_of(...)`, `root` the grant's ciphertext root. Raises `Refused` (BAD_KEY).
+    `shared` is what the one-time keys of both `agree` on; `place` is `body.place_of(...)`, `root` the grant's
+    ciphertext root: the lock in the place is fresh per grant, so the wrapping key encrypts once.
     """
-    wrapping = _wrapping_key(_shared(one_time, peer), secret, place, root)
-    return crypto_aead_xchacha20poly1305_ietf_encrypt(key, place, _ZERO_NONCE, wrapping)
+    return crypto_aead_xchacha20poly1305_ietf_encrypt(
+        key, place, _ZERO_NONCE, _wrapping_key(shared, secret, place, root)
+    )
 
 
-def unwrap(wrapped: bytes, *, one_time: bytes, peer: bytes, secret: bytes, place: bytes, root: bytes) -> bytes:
-    """The body's key. Raises `Refused` (BAD_KEY, BAD_CIPHERTEXT)."""
-    wrapping = _wrapping_key(_shared(one_time, peer), secret, place, root)
+def unwrap(wrapped: bytes, *, shared: bytes, secret: bytes, place: bytes, root: bytes) -> bytes:
+    """The body's key. Raises `Refused` (BAD_CIPHERTEXT)."""
+    wrapping = _wrapping_key(shared, secret, place, root)
     try:
         return crypto_aead_xchacha20poly1305_ietf_decrypt(wrapped, place, _ZERO_NONCE, wrapping)
     except CryptoError:

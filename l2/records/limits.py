@@ -7,6 +7,8 @@ TAG_BYTES = 16  # Poly1305
 SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
 
 CONTENT_BYTES_MAX = 4 * 1024**3  # a large CT study; bounds what a body may claim to unpack to
+LOOK_BYTES_MAX = 64 * 1024**2  # JSON that is looked at whole; longer JSON may be about anybody, and is treated so
+LOOK_HEAD_BYTES = 16 * 1024**2  # of other things the begin tells: a DICOM header with the groups of all its frames
 UNPACKED_BYTES_MAX = 1024**3  # a gzip file opened at the desk
 RATIO_MAX = 1024  # content bytes per ciphertext byte: a bomb costs its sender a thousandth of itself ...
 SMALL_BYTES = 16 * 1024**2  # ... unless it is so small that it hurts nobody

@@ -1,7 +1,7 @@
 """Bodies over a records line: whole, cut and resumed, denied, dishonest, and everything in the shared data set."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import shake_128
 from pathlib import Path
@@ -12,9 +12,9 @@ import trio
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused
 from l2.link import Line, LineClosed, Role, Station
-from l2.node.bodies import MESSAGES, Bodies, Download, GrantBody, Spooled, pull, serve_pulls
-from l2.node.bodies import transfer as messages
-from l2.records import identify, release_secret, unpack_gzip
+from l2.node.bodies import MESSAGES, Bodies, Download, GrantBody, Offered, Wrapper, pull, serve_pulls
+from l2.node.bodies import wire as messages
+from l2.records import release_secret, unpack_gzip
 from tests.shell.meeting import lines
 
 CHAIN, CHANNEL, SEED = bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32
@@ -58,27 +58,52 @@ ENDS = (trio.EndOfChannel, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Custodian:
-    """What a node's `find` does: from grant to body, if the peer may have it now."""
+    """What a node's library does: from grant to body, if the peer may have it now."""
 
     def __init__(self, bodies: Bodies) -> None:
         self.bodies = bodies
         self.grants: dict[int, GrantBody] = {}
+        self.sent = 0
 
     def grant(self, content: bytes) -> tuple[int, GrantBody]:
         index = len(self.grants)
-        body = self.bodies.outgoing.prepare(content, identify(content), chain=CHAIN, channel=CHANNEL, seed=SEED)
+        record, _ = self.bodies.records.add(content, now_ms=1)
+        body = self.bodies.outgoing.prepare(record, chain=CHAIN, channel=CHANNEL, seed=SEED)
         self.grants[index] = body
         return index, body
 
     def release(self, index: int) -> bytes:
-        return release_secret(SEED, CHAIN, CHANNEL, self.grants[index].content)
+        return release_secret(SEED, CHAIN, CHANNEL, self.grants[index].key)
 
-    async def find(self, channel: bytes, grant: int) -> Spooled:
+    async def find(self, channel: bytes, grant: int) -> Offered:
         body = self.grants.get(grant) if channel == CHANNEL else None
-        spooled = self.bodies.outgoing.find(CHANNEL, body.lock, self.release(grant)) if body else None
-        if spooled is None:
+        secret = self.release(grant) if body else b""
+        offered = self.bodies.outgoing.find(CHAIN, CHANNEL, body.lock, secret) if body else None
+        if offered is None:
             raise Refused(Fault.NOT_GRANTED, "no such grant is in force")
-        return spooled
+        return offered
+
+    def find_short(
+        self, channel: bytes, grants: Sequence[int]
+    ) -> Callable[[], Iterator[tuple[int, Offered | Refused]]]:
+        def found() -> Iterator[tuple[int, Offered | Refused]]:
+            for grant in grants:
+                body = self.grants.get(grant) if channel == CHANNEL else None
+                if body is None:
+                    yield grant, Refused(Fault.NOT_GRANTED, "no such grant is in force")
+                    continue
+                offered = self.bodies.outgoing.find(CHAIN, CHANNEL, body.lock, self.release(grant))
+                assert offered is not None
+                yield grant, offered
+
+        return found
+
+    def wrapper(self, peer: bytes) -> Wrapper:
+        return self.bodies.outgoing.wrapper(peer)
+
+    async def room(self, size: int) -> None:
+        self.sent += size
+        await trio.lowlevel.checkpoint()
 
 
 @pytest.fixture
@@ -95,7 +120,7 @@ def recipient(tmp_path: Path) -> Iterator[Bodies]:
 
 async def serve(line: MemoryLine, custodian: Custodian) -> None:
     try:
-        await serve_pulls(line, custodian.find)
+        await serve_pulls(line, custodian)
     except ENDS:
         line.cut()
 
@@ -115,15 +140,13 @@ async def pull_once(custodian: Custodian, download: Download, lasts: float = mat
 
 
 def open_released(recipient: Bodies, custodian: Custodian, index: int) -> bytes:
-    record = recipient.keep_received(
-        CHANNEL, index, chain=CHAIN, secret=custodian.release(index), custodian=bytes(32), now_ms=1
-    )
+    record = recipient.keep_received(CHANNEL, index, secret=custodian.release(index), custodian=bytes(32), now_ms=1)
     return recipient.records.open(record.id)
 
 
 async def test_a_body_arrives_whole(custodian: Custodian, recipient: Bodies) -> None:
     index, body = custodian.grant(LARGE)
-    download = recipient.incoming.begin(CHANNEL, index, body)
+    download = recipient.incoming.begin(CHAIN, CHANNEL, index, body)
     assert sum(await pull_once(custodian, download)) == body.cipher_size
     assert download.is_complete
     assert await pull_once(custodian, download) == []
@@ -138,7 +161,7 @@ async def test_several_pulls_on_one_line(custodian: Custodian, recipient: Bodies
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
             for index, body in grants:
-                await pull(mine, recipient.incoming.begin(CHANNEL, index, body))
+                await pull(mine, recipient.incoming.begin(CHAIN, CHANNEL, index, body))
             mine.cut()
     assert [open_released(recipient, custodian, index) for index, _ in grants] == contents
 
@@ -147,10 +170,10 @@ async def test_several_pulls_on_one_line(custodian: Custodian, recipient: Bodies
 async def test_a_cut_anywhere_is_resumed_where_it_stopped(custodian: Custodian, recipient: Bodies, lasts: int) -> None:
     index, body = custodian.grant(LARGE)
     with pytest.RaisesGroup(*ENDS[:1], allow_unwrapped=True, flatten_subgroups=True):
-        await pull_once(custodian, recipient.incoming.begin(CHANNEL, index, body), lasts)
-    again = recipient.incoming.begin(CHANNEL, index, body)  # as after a crash: only what is on disk is known
+        await pull_once(custodian, recipient.incoming.begin(CHAIN, CHANNEL, index, body), lasts)
+    again = recipient.incoming.begin(CHAIN, CHANNEL, index, body)  # as after a crash: only what is on disk is known
     assert not again.is_complete
-    left = again.bytes_missing
+    left = body.cipher_size - again.bytes_here
     assert sum(await pull_once(custodian, again)) == left
     assert left < body.cipher_size or lasts < 10
     assert open_released(recipient, custodian, index) == LARGE
@@ -159,7 +182,7 @@ async def test_a_cut_anywhere_is_resumed_where_it_stopped(custodian: Custodian, 
 async def test_a_line_that_breaks_ever_again_still_gets_there(custodian: Custodian, recipient: Bodies) -> None:
     index, body = custodian.grant(LARGE)
     for _ in range(20):
-        download = recipient.incoming.begin(CHANNEL, index, body)
+        download = recipient.incoming.begin(CHAIN, CHANNEL, index, body)
         try:
             await pull_once(custodian, download, lasts=11)
             break
@@ -176,9 +199,9 @@ async def test_what_is_not_granted_is_denied_and_the_line_goes_on(custodian: Cus
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
             with pytest.raises(Refused, match="denies: no such grant") as caught:
-                await pull(mine, recipient.incoming.begin(CHANNEL, 99, body))
+                await pull(mine, recipient.incoming.begin(CHAIN, CHANNEL, 99, body))
             assert caught.value.fault is Fault.NOT_GRANTED
-            await pull(mine, recipient.incoming.begin(CHANNEL, index, body))
+            await pull(mine, recipient.incoming.begin(CHAIN, CHANNEL, index, body))
             mine.cut()
     assert open_released(recipient, custodian, index) == b"x"
 
@@ -187,7 +210,7 @@ async def test_a_pull_for_another_body_than_granted_is_refused(custodian: Custod
     index, _ = custodian.grant(LARGE)
     _, other = custodian.grant(LARGE[::-1])
     with pytest.RaisesGroup(pytest.RaisesExc(Refused, match="another root"), allow_unwrapped=True):
-        await pull_once(custodian, recipient.incoming.begin(CHANNEL, index, other))
+        await pull_once(custodian, recipient.incoming.begin(CHAIN, CHANNEL, index, other))
 
 
 async def answer(line: MemoryLine, spoken: list[Message]) -> None:
@@ -216,7 +239,7 @@ async def test_a_dishonest_custodian_is_refused(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answer, theirs, spoken)
             with pytest.raises(Refused) as caught:
-                await pull(mine, recipient.incoming.begin(CHANNEL, 0, body))
+                await pull(mine, recipient.incoming.begin(CHAIN, CHANNEL, 0, body))
     assert caught.value.fault is fault
 
 
@@ -232,7 +255,7 @@ async def test_a_dishonest_recipient_is_refused(custodian: Custodian, asked: Mes
     mine, theirs = line_pair()
     await mine.send_many([asked])
     with pytest.raises(Refused) as caught:
-        await serve_pulls(theirs, custodian.find)
+        await serve_pulls(theirs, custodian)
     assert caught.value.fault is fault
 
 
@@ -241,7 +264,7 @@ async def test_chunks_that_are_not_there_are_denied(custodian: Custodian, ranges
     index, body = custodian.grant(LARGE[:100_000])
     del body
     mine, theirs = line_pair()
-    asked = messages._Pull(channel=CHANNEL, grant=index, one_time=bytes(32), hashes=True, ranges=ranges)
+    asked = messages.Pull(channel=CHANNEL, grant=index, one_time=None, ranges=ranges)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
@@ -249,16 +272,16 @@ async def test_chunks_that_are_not_there_are_denied(custodian: Custodian, ranges
             kind, payload = await mine.receive()
             mine.cut()
     assert kind == messages.DENIED
-    assert messages._decode_denied(payload).fault == Fault.NO_SUCH_CHUNK
+    assert messages.decode_denied(payload).fault == Fault.NO_SUCH_CHUNK
 
 
 async def test_a_one_time_key_of_small_order_is_refused(custodian: Custodian) -> None:
     index, _ = custodian.grant(b"x")
     mine, theirs = line_pair()
-    asked = messages._Pull(channel=CHANNEL, grant=index, one_time=bytes(32), hashes=False, ranges=())
+    asked = messages.Pull(channel=CHANNEL, grant=index, one_time=bytes(32), ranges=())
     await mine.send_many([(messages.PULL, encode(asked))])
     with pytest.raises(Refused) as caught:
-        await serve_pulls(theirs, custodian.find)
+        await serve_pulls(theirs, custodian)
     assert caught.value.fault is Fault.BAD_KEY
 
 
@@ -266,12 +289,12 @@ async def test_a_body_arrives_over_a_real_line(
     alice: Station, bob: Station, custodian: Custodian, recipient: Bodies
 ) -> None:
     index, body = custodian.grant(LARGE)
-    download = recipient.incoming.begin(CHANNEL, index, body)
+    download = recipient.incoming.begin(CHAIN, CHANNEL, index, body)
     speak = {Role.CHANNEL: MESSAGES}
 
     async def serve_line(line: Line) -> None:
         with pytest.raises(LineClosed):
-            await serve_pulls(line, custodian.find)
+            await serve_pulls(line, custodian)
 
     pair = lines(replace(alice, known=speak), replace(bob, known=speak))
     with trio.fail_after(30):
@@ -296,8 +319,9 @@ async def test_every_shared_file_arrives_identical(custodian: Custodian, recipie
             for path in SHARED[part::8]:
                 content = unpack_gzip(path.read_bytes())
                 own, _ = custodian.bodies.records.add(content, name=path.name, now_ms=1)
-                index, body = custodian.grant(custodian.bodies.records.open(own.id))
-                await pull(mine, recipient.incoming.begin(CHANNEL, index, body))
+                assert custodian.bodies.records.open(own.id) == content
+                index, body = custodian.grant(content)
+                await pull(mine, recipient.incoming.begin(CHAIN, CHANNEL, index, body))
                 assert open_released(recipient, custodian, index) == content, path.name
             mine.cut()
     assert recipient.records.count() == len(SHARED[part::8])

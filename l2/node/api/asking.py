@@ -34,10 +34,12 @@ _decoders: dict[type[words.Word], msgspec.json.Decoder[Any]] = {
         words.Backup,
         words.CloseChannel,
         words.ConsentWanted,
+        words.FetchMany,
         words.OpenChannel,
         words.Prove,
         words.RecordWanted,
         words.Share,
+        words.ShareMany,
         words.Verify,
     )
 }

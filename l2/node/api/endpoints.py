@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX
-from l2.node.api.handlers import ENTRIES_PER_ANSWER, RECORD_BYTES_MAX
+from l2.node.api.handlers import ENTRIES_PER_ANSWER
+from l2.records.limits import CONTENT_BYTES_MAX
 
 __all__ = ["ENDPOINTS", "Endpoint", "Query"]
 
@@ -89,7 +90,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST", "/v1/records", "add_record",
         "Take a record in. `X-Interward-Name` names it; the same content twice is one record", words.RecordAdded,
-        body=f"the content as it is, at most {RECORD_BYTES_MAX:,} bytes", body_type=_BYTES,
+        body=f"the content as it is, at most {CONTENT_BYTES_MAX:,} bytes", body_type=_BYTES,
     ),
     Endpoint(
         "GET", "/v1/records", "records", "Records in the store", list[words.RecordView],
@@ -108,6 +109,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer_type=_BYTES,
     ),
     Endpoint("POST", "/v1/records/{record}/share", "share", "Grant a record to the peer", words.Granted, words.Share),
+    Endpoint(
+        "POST", "/v1/shares", "share_many", "Grant several records on the same terms: all of them, or none",
+        words.GrantedMany, words.ShareMany,
+    ),
+    Endpoint(
+        "POST", "/v1/grants/{channel}/fetch", "fetch_many",
+        "Fetch several granted records; each one's record, or why there is none", list[words.FetchedOne],
+        words.FetchMany,
+    ),
+    Endpoint("GET", "/v1/transfers", "transfers", "Bodies on their way in", list[words.TransferView]),
     Endpoint(
         "GET", "/v1/grants", "grants", "Grants of both sides", list[words.GrantView],
         query=(Query("channel", "only of this channel"),),

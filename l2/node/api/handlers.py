@@ -3,6 +3,7 @@
 Nothing is decided here. The table of what may be asked is `endpoints`.
 """
 
+from contextlib import aclosing
 from pathlib import Path
 from typing import Literal, cast
 
@@ -10,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from l1.ground.faults import Fault, LocalError, require
-from l1.ground.limits import SIZE_MAX
-from l1.serving import FIGURES_TYPE, body_of, json_answer, number
+from l1.ground.limits import HANDLE_BYTES, SIZE_MAX
+from l1.serving import FIGURES_TYPE, body_of, json_answer, number, unhex
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
 from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index_in_path, record_in_path, text
@@ -26,10 +27,10 @@ from l2.node.views import channel_view, key_views, status_view, story_view
 from l2.protocol.channel import Channel
 from l2.records.keys import handle
 
-__all__ = ["ENTRIES_PER_ANSWER", "RECORD_BYTES_MAX", "Handlers"]
+__all__ = ["ENTRIES_PER_ANSWER", "Handlers"]
 
 ENTRIES_PER_ANSWER = 10_000
-RECORD_BYTES_MAX = 1024**3  # a request's body is held in memory; more than this is a study to be split
+AT_ONCE_MAX = 4_096  # records shared or fetched in one request
 NAME_CHARS_MAX = 256
 
 
@@ -144,7 +145,8 @@ class Handlers:
     async def add_record(self, request: Request) -> Response:
         name = request.headers.get("x-interward-name", "")
         require(len(name) <= NAME_CHARS_MAX, Fault.TOO_LARGE, f"a name has at most {NAME_CHARS_MAX} letters")
-        return json_answer(await self.exchange.add_record(await body_of(request, RECORD_BYTES_MAX), name))
+        async with aclosing(request.stream()) as pieces:
+            return json_answer(await self.exchange.add_record(pieces, name))
 
     async def records(self, request: Request) -> Response:
         found = self.exchange.records(
@@ -160,14 +162,31 @@ class Handlers:
 
     async def content(self, request: Request) -> Response:
         who, role, purpose = (text(request, name) or "" for name in ("practitioner", "role", "purpose"))
-        content = await self.exchange.content(record_in_path(request), who, role, purpose)
-        return Response(content, media_type="application/octet-stream")
+        size, pieces = await self.exchange.content(record_in_path(request), who, role, purpose)
+        # The length is said first: an answer that ends before it, since a chunk was damaged, is known for cut short.
+        return StreamingResponse(pieces, media_type="application/octet-stream", headers={"content-length": str(size)})
 
     async def share(self, request: Request) -> Response:
         record = record_in_path(request)
         return json_answer(words.Granted(grant=await self.exchange.share(record, await asked(request, words.Share))))
 
+    async def share_many(self, request: Request) -> Response:
+        wanted = await asked(request, words.ShareMany)
+        require(len(wanted.records) <= AT_ONCE_MAX, Fault.TOO_LARGE, f"at most {AT_ONCE_MAX} records go at once")
+        ids = [unhex(record, "record", HANDLE_BYTES) for record in wanted.records]
+        return json_answer(words.GrantedMany(grants=tuple(await self.exchange.share_all(ids, wanted.share))))
+
     # -- grants
+
+    async def fetch_many(self, request: Request) -> Response:
+        grants = (await asked(request, words.FetchMany)).grants
+        require(len(grants) <= AT_ONCE_MAX, Fault.TOO_LARGE, f"at most {AT_ONCE_MAX} grants go at once")
+        require(all(0 <= grant < SIZE_MAX for grant in grants), Fault.MALFORMED, "no log has so many entries")
+        became = await self.exchange.fetch_all(self._kept(request), grants)
+        return json_answer([_fetched(grant, one) for grant, one in zip(grants, became, strict=True)])
+
+    async def transfers(self, _: Request) -> Response:
+        return json_answer(self.exchange.transfers())
 
     async def grants(self, request: Request) -> Response:
         named = text(request, "channel")
@@ -210,6 +229,12 @@ class Handlers:
                     shown += [{"channel": channel.id.hex(), **entry} for entry in found]
         shown.sort(key=lambda entry: (entry["time_ms"], entry["channel"], entry["side"], entry["index"]))
         return json_answer(shown[:count])
+
+
+def _fetched(grant: int, became: words.Fetched | Exception) -> words.FetchedOne:
+    if isinstance(became, Exception):
+        return words.FetchedOne(grant=grant, problem=str(became))
+    return words.FetchedOne(grant=grant, record=became.record, bytes=became.bytes)
 
 
 def _filter(request: Request, channel: Channel) -> Filter:

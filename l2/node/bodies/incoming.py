@@ -1,91 +1,119 @@
-"""Downloads that survive cuts and crashes: ciphertext in a file, everything else in one row.
+"""Downloads that survive cuts and crashes: ciphertext in the cell where it will stay, everything else in one row.
 
 Which chunks are here is not written down: a chunk is here when the bytes in the file hash to it. So no crash can leave
-a claim that is not true, and nothing needs a sync before the end. Knows no log and no line.
+a claim that is not true, and nothing needs a sync before the end. Until the release a cell's head holds the one-time
+key of its pull; then the body's own key takes its place, and the record is at rest: nothing is sealed twice.
+Knows no log and no line. docs/spec/records.md, rules PULL-4 to 8.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 
 from l1.ground.codec import Shape, decoder, encode
-from l1.ground.faults import Fault, LocalError, require
-from l2.node.bodies.files import make_folder, open_private, remove, sync
-from l2.node.bodies.index import Entropy, Index, Table
+from l1.ground.faults import Fault, LocalError, Refused, require
+from l2.node.bodies.cells import HEAD_BYTES, Cell, Cells, place_key
 from l2.node.bodies.outgoing import GrantBody
-from l2.records.body import check_hashes, chunk_count, chunk_hash, chunk_size, open_body, place_of
-from l2.records.keys import KEY_BYTES, exchange_public, key_digest, lock_of, unwrap
+from l2.records.body import check_hashes, chunk_count, chunk_hash, chunk_size, place_of
+from l2.records.keys import KEY_BYTES, exchange_public
 from l2.records.limits import SEALED_CHUNK_BYTES
 
-__all__ = ["Download", "Incoming"]
+__all__ = ["ONE_TIME_KEY", "Download", "Incoming", "Pulled", "Waiting", "is_short", "require_complete"]
+
+ONE_TIME_KEY = b"one-time key"
+"""What a cell's head holds of a download: bound into the box."""
 
 _ROW_BYTES_MAX = 16 * 1024 * 1024
 _HASH_BYTES = 32
+_READ_CHUNKS = 16
 
 
-class _Row(Shape, frozen=True):
+def is_short(body: GrantBody) -> bool:
+    """Whether a body is one chunk: such bodies come many in one message."""
+    return body.cipher_size <= SEALED_CHUNK_BYTES
+
+
+class Waiting(Shape, frozen=True):
+    """The row of a download."""
+
     body: GrantBody
-    one_time: bytes
+    cell: Cell
     hashes: bytes = b""
     peer_one_time: bytes = b""
     wrapped: bytes = b""
     complete: bool = False
 
 
-_decode = decoder(_Row, bytes_max=_ROW_BYTES_MAX, what="incoming row")
+class Pulled(Shape, frozen=True):
+    """A short body as it came: ciphertext and wrapped key, nothing of it judged."""
+
+    grant: int
+    chunk: bytes
+    wrapped: bytes
+
+
+_decode = decoder(Waiting, bytes_max=_ROW_BYTES_MAX, what="incoming row")
 
 
 class Download:
-    """One grant's ciphertext on its way in. Synchronous; call it from one task or thread at a time."""
+    """One grant's ciphertext on its way in. Synchronous; call it from one task or thread at a time, but `accept_chunks`
+    from any."""
 
-    def __init__(self, path: Path, rows: Table, key: bytes, row: _Row) -> None:
-        self._path, self._rows, self._key, self._row = path, rows, key, row
-        self.channel, self.grant = _parts_of(key)
-        self.body = row.body
-        self.one_time_public = exchange_public(row.one_time)
-        self._hashes = [row.hashes[i : i + _HASH_BYTES] for i in range(0, len(row.hashes), _HASH_BYTES)]
+    def __init__(self, incoming: "Incoming", channel: bytes, grant: int, row: Waiting, one_time: bytes) -> None:
+        self._incoming, self._row = incoming, row
+        self.channel, self.grant, self.body = channel, grant, row.body
+        self.one_time_public = exchange_public(one_time)
+        self._hashes = _cut(row.hashes)
+        self._path = incoming.cells.path(row.cell.file)
         self.missing = self._find_missing()
+        self.bytes_here = self.body.cipher_size - sum(chunk_size(i, self.body.cipher_size) for i in self.missing)
 
     @property
     def is_complete(self) -> bool:
-        return self._row.complete and self._path.exists()
+        return self._row.complete
 
     @property
     def has_hashes(self) -> bool:
         return bool(self._hashes)
 
     @property
-    def bytes_missing(self) -> int:
-        return sum(chunk_size(index, self.body.cipher_size) for index in self.missing)
+    def has_key(self) -> bool:
+        return bool(self._row.wrapped)
 
     def _find_missing(self) -> set[int]:
         # [PULL-5] The bytes on disk are the only witness.
-        everything = set(range(chunk_count(self.body.cipher_size)))
         if self.is_complete:
             return set()
-        if not self._hashes or not self._path.exists():
-            return everything
+        missing = set(range(chunk_count(self.body.cipher_size)))
+        if not self._hashes:
+            return missing
         with self._path.open("rb") as file:
-            for index in range(len(self._hashes)):
-                if chunk_hash(file.read(SEALED_CHUNK_BYTES)) == self._hashes[index]:
-                    everything.discard(index)
-        return everything
+            file.seek(HEAD_BYTES)
+            for start in range(0, len(self._hashes), _READ_CHUNKS):
+                data = memoryview(file.read(SEALED_CHUNK_BYTES * _READ_CHUNKS))
+                for at in range(0, len(data), SEALED_CHUNK_BYTES):
+                    index = start + at // SEALED_CHUNK_BYTES
+                    if chunk_hash(bytes(data[at : at + SEALED_CHUNK_BYTES])) == self._hashes[index]:
+                        missing.discard(index)
+        return missing
 
     def accept_hashes(self, hashes: bytes) -> None:
         """All chunk hashes of the body. Raises `Refused` (BAD_PROOF) unless they lead to the granted root."""
-        pieces = [hashes[i : i + _HASH_BYTES] for i in range(0, len(hashes), _HASH_BYTES)]
+        pieces = _cut(hashes)
         check_hashes(pieces, self.body.cipher_size, self.body.cipher_root)
         self._hashes = pieces
         self._keep(hashes=hashes)
 
-    def accept_chunks(self, chunks: list[tuple[int, bytes]]) -> None:
+    def accept_chunks(self, chunks: Sequence[tuple[int, bytes]]) -> None:
         """[PULL-4] Verify and write chunks. Raises `Refused`: UNEXPECTED (not asked for), BAD_DIGEST (a wrong one)."""
         assert self._hashes
-        with open_private(self._path) as file:
+        with self._incoming.cells.open_file(self._row.cell.file) as file:
             for index, chunk in chunks:
                 require(index in self.missing, Fault.UNEXPECTED, f"chunk {index} was not asked for")
                 require(chunk_hash(chunk) == self._hashes[index], Fault.BAD_DIGEST, f"chunk {index} has another hash")
-                file.seek(index * SEALED_CHUNK_BYTES)
+                file.seek(self._incoming.cells.seat(index))
                 file.write(chunk)
-                self.missing.discard(index)
+        self.missing.difference_update(index for index, _ in chunks)
+        self.bytes_here += sum(len(chunk) for _, chunk in chunks)
 
     def accept_key(self, peer_one_time: bytes, wrapped: bytes) -> None:
         """The body's key, wrapped. It can be judged only after the release. Once it is kept, it stays."""
@@ -97,76 +125,118 @@ class Download:
         if self.is_complete:
             return
         require(not self.missing and self._row.wrapped, Fault.NO_SUCH_CHUNK, "the peer did not send everything")
-        sync(self._path)
+        self._incoming.cells.sync(self._row.cell.file)
         self._keep(complete=True)
-
-    def open(self, chain: bytes, secret: bytes) -> bytes:
-        """The content, verified to the last byte, by the released secret.
-
-        Raises `LocalError` before it is complete, `Refused` after: BAD_DIGEST (another secret, key or content),
-        BAD_CIPHERTEXT, MALFORMED, TOO_LARGE, BAD_KEY.
-        """
-        body, row = self.body, self._row
-        if not self.is_complete:
-            raise LocalError("the record's ciphertext is not here yet", "Fetch the grant again.")
-        require(lock_of(secret) == body.lock, Fault.BAD_DIGEST, "the secret does not open the grant's lock")
-        place = place_of(chain, self.channel, body.lock)
-        key = unwrap(
-            row.wrapped,
-            one_time=row.one_time,
-            peer=row.peer_one_time,
-            secret=secret,
-            place=place,
-            root=body.cipher_root,
-        )
-        require(key_digest(key) == body.key, Fault.BAD_DIGEST, "the key is not the one that the grant names")
-        with self._path.open("rb") as file:
-            chunks = iter(lambda: file.read(SEALED_CHUNK_BYTES), b"")
-            return open_body(chunks, body.cipher_size, key, place, body.content)
 
     def _keep(self, **changes: object) -> None:
         fields = {name: getattr(self._row, name) for name in self._row.__struct_fields__}
-        self._row = _Row(**(fields | changes))
-        self._rows.put(self._key, encode(self._row))
+        self._row = Waiting(**(fields | changes))
+        self._incoming.put(self.channel, self.grant, self._row)
 
 
 class Incoming:
     """Bodies granted to this hospital and not yet opened. One `Download` per grant at a time."""
 
-    def __init__(self, folder: Path, index: Index, entropy: Entropy) -> None:
-        self._folder = make_folder(folder)
-        self._rows = index.table("incoming")
-        self._entropy = entropy
+    def __init__(self, cells: Cells) -> None:
+        self.cells = cells
+        self.rows = cells.index.table("incoming")
 
-    def begin(self, channel: bytes, grant: int, body: GrantBody) -> Download:
+    def begin(self, chain: bytes, channel: bytes, grant: int, body: GrantBody) -> Download:
         """The download of a grant, where it stopped. Raises `Refused` (OUT_OF_BOUNDS) for a size that no body has."""
         chunk_count(body.cipher_size)
         known = self.find(channel, grant)
         if known is not None and known.body == body:
-            return known
-        key = _key_of(channel, grant)
-        row = _Row(body=body, one_time=self._entropy(KEY_BYTES))
-        self._rows.put(key, encode(row))
-        return Download(self._path(key), self._rows, key, row)
+            with suppress(Refused, OSError):  # the head was cut off or never written: begin anew
+                return self._resume(channel, grant, known)
+        if known is not None:
+            self.drop(channel, [grant])
+        one_time = self.cells.entropy(KEY_BYTES)
+        cell = Cell(self.cells.new_file(), 0, body.cipher_size, place_of(chain, channel, body.lock))
+        with self.cells.open_file(cell.file) as file:
+            file.write(self.cells.head(one_time, ONE_TIME_KEY, cell.place))
+        row = Waiting(body=body, cell=cell)
+        self.put(channel, grant, row)
+        return Download(self, channel, grant, row, one_time)
 
-    def find(self, channel: bytes, grant: int) -> Download | None:
-        key = _key_of(channel, grant)
-        row = self._rows.get(key)
-        return None if row is None else Download(self._path(key), self._rows, key, _decode(row))
+    def _resume(self, channel: bytes, grant: int, row: Waiting) -> Download:
+        # A complete one may have its own key in its head already: then nothing is asked for any more.
+        one_time = bytes(KEY_BYTES) if row.complete else self.cells.key(row.cell, ONE_TIME_KEY)
+        return Download(self, channel, grant, row, one_time)
 
-    def drop(self, channel: bytes, grant: int) -> None:
-        """Forget ciphertext and one-time key: the record is stored, or the grant has ended."""
-        key = _key_of(channel, grant)
-        remove(self._path(key))
-        self._rows.delete(key)
+    def take_short(
+        self,
+        chain: bytes,
+        channel: bytes,
+        wanted: dict[int, GrantBody],
+        pulled: Sequence[Pulled],
+        *,
+        one_time: bytes,
+        peer_one_time: bytes,
+    ) -> dict[int, Refused]:
+        """Verify short bodies that came in one answer and make them durable, with two syncs for all: then their
+        receipts may be written. Which were refused, and why: UNEXPECTED, BAD_DIGEST."""
+        refused: dict[int, Refused] = {}
+        good: list[tuple[int, GrantBody, Pulled, bytes]] = []
+        seen: set[int] = set()
+        for one in pulled:
+            body = wanted.get(one.grant)
+            if body is None or one.grant in seen:
+                refused[one.grant] = Refused(Fault.UNEXPECTED, f"the body of grant {one.grant} was not asked for")
+            elif len(one.chunk) != body.cipher_size or chunk_hash(one.chunk) != body.cipher_root:
+                refused[one.grant] = Refused(Fault.BAD_DIGEST, f"the body of grant {one.grant} has another hash")
+            else:
+                good.append((one.grant, body, one, place_of(chain, channel, body.lock)))
+            seen.add(one.grant)
+        if good:
+            head = self.cells.head
+            cells = self.cells.write_pack(
+                [(head(one_time, ONE_TIME_KEY, place), one.chunk, place) for _, _, one, place in good]
+            )
+            rows = [
+                (grant, Waiting(body, cell, peer_one_time=peer_one_time, wrapped=one.wrapped, complete=True))
+                for (grant, body, one, _), cell in zip(good, cells, strict=True)
+            ]
+            self.put_all(channel, rows)
+        return refused
+
+    def put(self, channel: bytes, grant: int, row: Waiting) -> None:
+        self.put_all(channel, [(grant, row)])
+
+    def put_all(self, channel: bytes, rows: Sequence[tuple[int, Waiting]]) -> None:
+        changes = [(self.rows, _key_of(channel, grant), encode(row)) for grant, row in rows]
+        self.cells.index.write([*changes, *((self.cells.places, place_key(row.cell), b"") for _, row in rows)])
+
+    def find(self, channel: bytes, grant: int) -> Waiting | None:
+        row = self.rows.get(_key_of(channel, grant))
+        return None if row is None else _decode(row)
+
+    def drop(self, channel: bytes, grants: Sequence[int]) -> None:
+        """Forget ciphertexts and one-time keys: the grants have ended, or what they brought does not open."""
+        known = [(grant, row) for grant in grants if (row := self.find(channel, grant)) is not None]
+        self.cells.destroy(row.cell for _, row in known)
+        gone = [(self.rows, _key_of(channel, grant), None) for grant, _ in known]
+        self.cells.index.write([*gone, *((self.cells.places, place_key(row.cell), None) for _, row in known)])
+        self.cells.tidy(row.cell.file for _, row in known)
+
+    def row_key(self, channel: bytes, grant: int) -> bytes:
+        """For whoever removes the row together with others."""
+        return _key_of(channel, grant)
 
     def waiting(self) -> list[tuple[bytes, int, bool]]:
         """Channel, grant and whether the ciphertext is complete, of every download."""
-        rows = ((key, _decode(row)) for key, row in self._rows.scan())
+        rows = ((key, _decode(row)) for key, row in self.rows.scan())
         return [(*_parts_of(key), row.complete) for key, row in rows]
 
-    def _path(self, key: bytes) -> Path:
-        return self._folder / key.hex()
+
+def require_complete(row: Waiting | None) -> Waiting:
+    """Raises `LocalError` for a download that is not all here."""
+    if row is None or not row.complete:
+        raise LocalError("the record's ciphertext is not here yet", "Fetch the grant again.")
+    return row
+
+
+def _cut(hashes: bytes) -> list[bytes]:
+    return [hashes[i : i + _HASH_BYTES] for i in range(0, len(hashes), _HASH_BYTES)]
 
 
 def _key_of(channel: bytes, grant: int) -> bytes:

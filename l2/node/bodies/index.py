@@ -1,26 +1,33 @@
 """The one LMDB environment of records: small rows about bodies whose bytes lie in files beside it.
 
-Rows are sealed under an index key, which lies here under the key-encryption key: so the latter can change without
-touching a row. Every write is synced when it returns. Knows tables and keys, not what rows mean.
+Rows are sealed under an index key, which lies here under the hospital's key-encryption key, beside the ring of keys
+that the records' own keys are boxed under: so the hospital's key can change without touching a row or a record. Every
+write is synced when it returns. Knows tables and keys, not what rows mean.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
 import lmdb
 
+from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
 from l1.serving import check_whole
+from l2.node.bodies.ring import Ring, decode_ring
 from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
 
 __all__ = ["Entropy", "Index", "Table"]
 
 SCHEMA_VERSION = 1
 _MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
-_TABLES = ("records", "subjects", "origins", "outgoing", "incoming", "people", "shared", "papers")
-_KEY_LABEL = b"interward index key"
+_TABLES = (
+    *("records", "subjects", "origins", "places", "outgoing", "incoming", "people", "shared", "papers"),
+    *("holds", "erasures", "rewraps", "openings"),
+)
+_KEY_LABEL, _RING_LABEL = b"interward index key", b"interward ring"
 
 Entropy = Callable[[int], bytes]
 """So many fresh random bytes."""
@@ -46,13 +53,15 @@ class Index:
             raise
 
     def _open_meta(self, path: Path, kek: bytes) -> bytes:
-        meta = self._env.open_db(b"meta")
-        with self._env.begin(meta, write=True) as txn:
+        self._meta = self._env.open_db(b"meta")
+        with self._env.begin(self._meta, write=True) as txn:
             version = txn.get(b"schema")
+            self.was_clean = bool(txn.delete(b"clean")) or version is None
             if version is None:
                 key = self._entropy(KEY_BYTES)
+                self.ring = Ring().grown(self._entropy(KEY_BYTES))
                 txn.put(b"schema", SCHEMA_VERSION.to_bytes(2, "big"))
-                txn.put(b"key", box(kek, key, _KEY_LABEL, self._entropy(NONCE_BYTES)))
+                self._put_keys(txn, kek, key)
                 return key
             found = int.from_bytes(version, "big")
             if found > SCHEMA_VERSION:
@@ -60,11 +69,22 @@ class Index:
                     f"{path} has schema {found}, this program knows {SCHEMA_VERSION}", "Use a newer version of it."
                 )
             try:
+                self.ring = decode_ring(unbox(kek, bytes(txn.get(b"ring", b"")), _RING_LABEL))
                 return unbox(kek, bytes(txn.get(b"key", b"")), _KEY_LABEL)
             except Refused:
                 raise LocalError(
                     f"{path} belongs to another hospital's key", "Restore the matching key file."
                 ) from None
+
+    def _put_keys(self, txn: Any, kek: bytes, key: bytes) -> None:
+        txn.put(b"key", box(kek, key, _KEY_LABEL, self._entropy(NONCE_BYTES)))
+        txn.put(b"ring", box(kek, encode(self.ring), _RING_LABEL, self._entropy(NONCE_BYTES)))
+
+    def keep_keys(self, kek: bytes, ring: Ring) -> None:
+        """[REST-7] Put the index key and the ring under this key-encryption key, durably."""
+        self.ring = ring
+        with self._env.begin(self._meta, write=True) as txn:
+            self._put_keys(txn, kek, self._key)
 
     def table(self, name: str) -> "Table":
         return Table(self._env, self._tables[name], name.encode(), self._key, self._entropy)
@@ -93,6 +113,9 @@ class Index:
             self._env.copyfd(file.fileno(), compact=True)
 
     def close(self) -> None:
+        """Also notes that nothing was under way: `was_clean` of the next process."""
+        with suppress(lmdb.Error), self._env.begin(self._meta, write=True) as txn:
+            txn.put(b"clean", b"1")
         self._env.close()
 
     def __enter__(self) -> Self:
@@ -119,7 +142,8 @@ class Table:
             txn.put(key, self.seal(key, row))
 
     def seal(self, key: bytes, row: bytes) -> bytes:
-        return box(self._key, row, self._label(key), self._entropy(NONCE_BYTES))
+        """An empty row says nothing but its key, and stays empty."""
+        return row and box(self._key, row, self._label(key), self._entropy(NONCE_BYTES))
 
     def delete(self, key: bytes) -> None:
         with self._env.begin(self.handle, write=True) as txn:
@@ -135,6 +159,11 @@ class Table:
                     return
                 yield bytes(key), self._unseal(bytes(key), bytes(sealed))
 
+    def has(self, prefix: bytes) -> bool:
+        """Whether there is a row whose key starts so."""
+        with self._env.begin(self.handle) as txn, txn.cursor() as cursor:
+            return bool(cursor.set_range(prefix)) and bytes(cursor.key()).startswith(prefix)
+
     def count(self) -> int:
         with self._env.begin(self.handle) as txn:
             return int(txn.stat(self.handle)["entries"])
@@ -143,4 +172,4 @@ class Table:
         return self._name + b"\x00" + key
 
     def _unseal(self, key: bytes, sealed: bytes) -> bytes:
-        return unbox(self._key, sealed, self._label(key))
+        return sealed and unbox(self._key, sealed, self._label(key))

@@ -1,25 +1,29 @@
-"""The spool of what was granted: ciphertext by channel and lock, kept until its release is out.
+"""What was granted and not yet released: rows, and no second copy. A body is sealed again whenever it is sent.
 
-Prepared before the grant is written, since the grant promises its root; so a crash in between leaves a body without
-a grant, never a grant without a body. Knows no log and no line.
+Key and salt of a grant's body follow from the record's own key and a nonce, so the same ciphertext comes out each time,
+nothing has to be offered, and nothing is left to send once the record is erased. Rows are durable before the grant is
+written, since the grant promises a root; so a crash in between leaves a row without a grant, never a grant without a
+row. Knows no log and no line. docs/spec/records.md, BODY-8.
 """
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from pathlib import Path
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.merkle import root_of
-from l2.node.bodies.files import make_folder, remove, sweep, write_whole
-from l2.node.bodies.index import Entropy, Index
-from l2.records.body import SALT_BYTES, chunk_hash, chunk_size, content_digest, pack, place_of, seal_chunks
-from l2.records.info import RecordInfo
-from l2.records.keys import KEY_BYTES, exchange_public, key_digest, lock_of, release_secret, wrap
-from l2.records.limits import SEALED_CHUNK_BYTES
+from l2.node.bodies.cells import Cell, Cells
+from l2.node.bodies.index import Table
+from l2.node.bodies.intake import RECORD_KEY
+from l2.node.bodies.store import Record, RecordStore
+from l2.records.body import chunk_count, chunk_hash, place_of, regrant
+from l2.records.cipher import BodyCipher
+from l2.records.keys import KEY_BYTES, agree, exchange_public, grant_keys, key_digest, lock_of, release_secret, wrap
+from l2.records.packing import Unpacked
 
-__all__ = ["GrantBody", "Outgoing", "Spooled"]
+__all__ = ["GrantBody", "Outgoing", "Offered", "Wrapper"]
 
 _ROW_BYTES_MAX = 16 * 1024 * 1024
+_NONCE_BYTES = 16
 
 
 class GrantBody(Shape, frozen=True):
@@ -36,103 +40,149 @@ class GrantBody(Shape, frozen=True):
 
 
 class _Row(Shape, frozen=True):
-    key: bytes
-    place: bytes
+    record: bytes
+    nonce: bytes
     cipher_root: bytes
-    cipher_size: int
-    hashes: bytes
+    hashes: bytes  # of a body of one chunk none are kept: its root is its hash
 
 
 _decode = decoder(_Row, bytes_max=_ROW_BYTES_MAX, what="outgoing row")
 
 
-class Spooled:
+class _Sealer:
+    """A record's cell, opened under its own key and sealed for one grant."""
+
+    def __init__(self, cells: Cells, cell: Cell, nonce: bytes) -> None:
+        record_key = cells.key(cell, RECORD_KEY)
+        self.cells, self.cell = cells, cell
+        self.last = chunk_count(cell.size) - 1
+        self.key, self.salt = grant_keys(record_key, nonce)
+        self._rest = BodyCipher(record_key, cell.place)
+
+    def to(self, place: bytes) -> None:
+        self._sealed = BodyCipher(self.key, place)
+
+    def plain(self, chunk: bytes, index: int) -> bytes:
+        return regrant(self._rest.open(chunk, index, index == self.last), index, self.salt)
+
+    def seal(self, plain: bytes, index: int) -> bytes:
+        return self._sealed.seal(plain, index, index == self.last)
+
+
+class Wrapper:
+    """One pull's agreement on a one-time key: ours is fresh, and forgotten with this object."""
+
+    def __init__(self, one_time: bytes, peer: bytes) -> None:
+        """Raises `Refused` (BAD_KEY)."""
+        self.public, self.shared = exchange_public(one_time), agree(one_time, peer)
+
+
+class Offered:
     """One body that can be served: its chunks, their hashes, and its key wrapped for whoever pulls."""
 
-    def __init__(self, path: Path, row: _Row, secret: bytes, entropy: Entropy) -> None:
-        self._path, self._row, self._secret, self._entropy = path, row, secret, entropy
-        self.cipher_size = row.cipher_size
-        self.hashes = row.hashes
+    def __init__(self, sealer: _Sealer, row: _Row, secret: bytes, place: bytes) -> None:
+        sealer.to(place)
+        self._sealer, self._row, self._secret, self._place = sealer, row, secret, place
+        self.cipher_size = sealer.cell.size
+        self.hashes = row.hashes or row.cipher_root
 
     def read(self, indices: Sequence[int]) -> list[bytes]:
-        """Ciphertext chunks. Raises `Refused` (NO_SUCH_CHUNK)."""
-        chunks: list[bytes] = []
-        with self._path.open("rb") as file:
-            for index in indices:
-                size = chunk_size(index, self.cipher_size)
-                file.seek(index * SEALED_CHUNK_BYTES)
-                chunks.append(file.read(size))
-        return chunks
+        """Ciphertext chunks. Raises `Refused` (NO_SUCH_CHUNK; BAD_CIPHERTEXT if the record's file was damaged)."""
+        sealer = self._sealer
+        chunks = sealer.cells.read(sealer.cell, indices)
+        return [sealer.seal(sealer.plain(chunk, i), i) for i, chunk in zip(indices, chunks, strict=True)]
 
-    def wrap_for(self, peer: bytes) -> tuple[bytes, bytes]:
-        """Our one-time public key and the wrapped body key. The private one is forgotten as soon as it was used."""
-        one_time = self._entropy(KEY_BYTES)
-        wrapped = wrap(
-            self._row.key,
-            one_time=one_time,
-            peer=peer,
+    def wrap_for(self, wrapper: Wrapper) -> bytes:
+        """The body's key for this pull."""
+        return wrap(
+            self._sealer.key,
+            shared=wrapper.shared,
             secret=self._secret,
-            place=self._row.place,
+            place=self._place,
             root=self._row.cipher_root,
         )
-        return exchange_public(one_time), wrapped
 
 
 class Outgoing:
     """Bodies granted by this hospital. Every method is synchronous and safe in worker threads."""
 
-    def __init__(self, folder: Path, index: Index, entropy: Entropy) -> None:
-        self._folder = make_folder(folder)
-        sweep(self._folder)
-        self._rows = index.table("outgoing")
-        self._entropy = entropy
+    def __init__(self, records: RecordStore) -> None:
+        self._records, self._cells = records, records.cells
+        self._index = self._cells.index
+        self._rows = self._index.table("outgoing")
 
-    def prepare(self, content: bytes, info: RecordInfo, *, chain: bytes, channel: bytes, seed: bytes) -> GrantBody:
-        """Seal the content for one grant, durably. Afterwards the grant may be written."""
-        salt, key = self._entropy(SALT_BYTES), self._entropy(KEY_BYTES)
-        digest = content_digest(salt, content)
-        lock = lock_of(release_secret(seed, chain, channel, digest))
-        place = place_of(chain, channel, lock)
+    def prepare(self, record: Record, *, chain: bytes, channel: bytes, seed: bytes) -> GrantBody:
+        """What one grant of a record promises, durably. Afterwards the grant may be written."""
+        (body,) = self.prepare_all([record], chain=chain, channel=channel, seed=seed)
+        return body
+
+    def prepare_all(
+        self,
+        records: Sequence[Record],
+        *,
+        chain: bytes,
+        channel: bytes,
+        seed: bytes,
+        beside: Sequence[tuple[Table, bytes]] = (),
+    ) -> list[GrantBody]:
+        """One body for each record, with one sync. `beside` are rows (by table, one for each record) to be written
+        under the same key, so that either all of a grant's rows are there or none."""
+        made = [self._prepare(record, chain, channel, seed) for record in records]
+        rows = [(self._rows, channel + body.lock, encode(row)) for body, row in made]
+        rows += [(table, channel + body.lock, row) for (table, row), (body, _) in zip(beside, made, strict=False)]
+        self._index.write(rows)
+        return [body for body, _ in made]
+
+    def _prepare(self, record: Record, chain: bytes, channel: bytes, seed: bytes) -> tuple[GrantBody, _Row]:
+        nonce = self._cells.entropy(_NONCE_BYTES)
+        sealer = _Sealer(self._cells, record.cell, nonce)
+        key = key_digest(sealer.key)
+        lock = lock_of(release_secret(seed, chain, channel, key))
+        sealer.to(place_of(chain, channel, lock))
         hashes: list[bytes] = []
-        size = 0
 
-        def sealed() -> Iterator[bytes]:
-            nonlocal size
-            for chunk in seal_chunks(pack(content, salt, info.media_type), key, place):
-                hashes.append(chunk_hash(chunk))
-                size += len(chunk)
-                yield chunk
+        def plain() -> Iterator[bytes]:
+            for index, chunk in enumerate(self._cells.chunks(record.cell)):
+                piece = sealer.plain(chunk, index)
+                hashes.append(chunk_hash(sealer.seal(piece, index)))
+                yield piece
 
-        write_whole(self._path(channel, lock), sealed())
+        hasher = sha256(sealer.salt)
+        for piece in Unpacked(plain(), max(record.cell.size, record.size)):
+            hasher.update(piece)
         root = root_of(hashes)
-        row = _Row(key=key, place=place, cipher_root=root, cipher_size=size, hashes=b"".join(hashes))
-        self._rows.put(channel + lock, encode(row))
-        return GrantBody(
-            content=digest,
+        body = GrantBody(
+            content=hasher.digest(),
             cipher_root=root,
-            cipher_size=size,
-            key=key_digest(key),
+            cipher_size=record.cell.size,
+            key=key,
             lock=lock,
-            media_type=info.media_type,
-            record_class=info.record_class,
-            label=info.label,
+            media_type=record.info.media_type,
+            record_class=record.info.record_class,
+            label=record.info.label,
         )
+        return body, _Row(record.id, nonce, root, b"".join(hashes) if len(hashes) > 1 else b"")
 
-    def find(self, channel: bytes, lock: bytes, secret: bytes) -> Spooled | None:
-        """The body behind a grant's lock. `secret` is the one that opens it (`release_secret`)."""
+    def find(self, chain: bytes, channel: bytes, lock: bytes, secret: bytes) -> Offered | None:
+        """The body behind a grant's lock, unless its record was erased. `secret` opens it (`release_secret`)."""
         assert lock_of(secret) == lock
         row = self._rows.get(channel + lock)
-        path = self._path(channel, lock)
-        return Spooled(path, _decode(row), secret, self._entropy) if row is not None and path.exists() else None
+        if row is None:
+            return None
+        known = _decode(row)
+        record = self._records.find(known.record)
+        if record is None or not self._cells.has(record.cell):
+            return None
+        return Offered(_Sealer(self._cells, record.cell, known.nonce), known, secret, place_of(chain, channel, lock))
 
-    def drop(self, channel: bytes, lock: bytes) -> None:
-        """Forget a body: its release is durable, or its grant was never written or has ended."""
-        remove(self._path(channel, lock))
-        self._rows.delete(channel + lock)
+    def wrapper(self, peer: bytes) -> Wrapper:
+        """A fresh one-time key, agreed with the peer's. Raises `Refused` (BAD_KEY)."""
+        return Wrapper(self._cells.entropy(KEY_BYTES), peer)
+
+    def drop(self, channel: bytes, locks: Sequence[bytes]) -> None:
+        """Forget bodies: their releases are durable, or their grants were never written or have ended."""
+        self._index.write((self._rows, channel + lock, None) for lock in locks)
 
     def locks(self) -> list[tuple[bytes, bytes]]:
-        """Channel and lock of every body in the spool, so that a node can drop what no grant names."""
+        """Channel and lock of every body that may be pulled, so that a node can drop what no grant names."""
         return [(key[:32], key[32:]) for key, _ in self._rows.scan()]
-
-    def _path(self, channel: bytes, lock: bytes) -> Path:
-        return self._folder / sha256(channel + lock).hexdigest()[:40]

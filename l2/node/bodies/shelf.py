@@ -1,18 +1,23 @@
-"""Everything a hospital keeps of records, in one folder: the store, the spool, the downloads and their index."""
+"""Everything a hospital keeps of records, in one folder: the store, what was granted, what comes in, their index."""
 
+import os
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from l1.ground.faults import LocalError
+from l2.node.bodies.cells import Cells
 from l2.node.bodies.files import make_folder
 from l2.node.bodies.incoming import Incoming
 from l2.node.bodies.index import Entropy, Index
+from l2.node.bodies.opening import Opener, Released
 from l2.node.bodies.outgoing import Outgoing
-from l2.node.bodies.store import Origin, Record, RecordStore
+from l2.node.bodies.store import Record, RecordStore
 
 __all__ = ["Bodies"]
+
+INDEX, CELLS = "records.mdb", "records"
 
 
 class Bodies:
@@ -21,37 +26,44 @@ class Bodies:
     def __init__(self, folder: Path, kek: bytes, *, entropy: Entropy = secrets.token_bytes) -> None:
         """`kek` is 32 bytes out of the hospital's key store. Raises `LocalError` for another hospital's folder."""
         self._folder = make_folder(folder)
-        self.index = Index(folder / "records.mdb", kek, entropy)
-        self.records = RecordStore(folder / "records", self.index, kek, entropy)
-        self.outgoing = Outgoing(folder / "outgoing", self.index, entropy)
-        self.incoming = Incoming(folder / "incoming", self.index, entropy)
+        self.index = Index(folder / INDEX, kek, entropy)
+        self.cells = Cells(folder / CELLS, self.index, entropy)
+        if not self.index.was_clean:
+            self.cells.sweep_orphans()
+        self.records = RecordStore(self.cells, self.index)
+        self.outgoing = Outgoing(self.records)
+        self.incoming = Incoming(self.cells)
+        self._opener = Opener(self.cells, self.incoming, self.records)
 
     def keep_received(
-        self, channel: bytes, grant: int, *, chain: bytes, secret: bytes, custodian: bytes, name: str = "", now_ms: int
+        self, channel: bytes, grant: int, *, secret: bytes, custodian: bytes, name: str = "", now_ms: int
     ) -> Record:
-        """[PULL-7] On release: decrypt, verify, store, then forget ciphertext and one-time key. Safe to repeat.
+        """[PULL-7] On release: decrypt, verify, and it is a record. Safe to repeat.
 
         The record keeps at least the label that its grant says. Raises `LocalError` while the ciphertext is not here,
         `Refused` when it does not open to what was granted.
         """
-        download = self.incoming.find(channel, grant)
-        if download is None:
-            known = self.records.find_received(channel, grant)
-            if known is None:
-                raise LocalError("the record's ciphertext is not here", "Fetch the grant first.")
-            return known
-        content = download.open(chain, secret)
-        origin = Origin(channel=channel, grant=grant, custodian=custodian)
-        record, _ = self.records.add(content, name=name, now_ms=now_ms, origin=origin, least_label=download.body.label)
-        self.incoming.drop(channel, grant)
-        return record
+        released = [Released(grant, secret)]
+        kept = self._opener.keep(channel, released, custodian=custodian, name=name, now_ms=now_ms)[grant]
+        if isinstance(kept, Exception):
+            raise kept
+        return kept
+
+    def keep_all_received(
+        self, channel: bytes, released: Sequence[Released], *, custodian: bytes, now_ms: int
+    ) -> dict[int, Record | Exception]:
+        """The same for many, with two syncs: each grant's record, or why there is none."""
+        return dict(self._opener.keep(channel, released, custodian=custodian, now_ms=now_ms))
 
     def backup(self, folder: Path) -> None:
-        """A consistent copy, made while in use: first the index, then the files that it names."""
+        """A consistent copy, made while in use: first the index, then the files that it names. A file that was erased
+        meanwhile is in no copy."""
         make_folder(folder)
-        self.index.copy(folder / "records.mdb")
-        for name in ("records", "outgoing", "incoming"):
-            shutil.copytree(self._folder / name, folder / name, ignore=shutil.ignore_patterns("*.part"))
+        self.index.copy(folder / INDEX)
+        copy = make_folder(folder / CELLS)
+        for entry in os.scandir(self._folder / CELLS):
+            if not entry.name.endswith(".part"):
+                _copy(Path(entry.path), copy / entry.name)
 
     def close(self) -> None:
         self.index.close()
@@ -61,3 +73,11 @@ class Bodies:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _copy(path: Path, to: Path) -> None:
+    try:
+        shutil.copyfile(path, to)
+        to.chmod(0o600)
+    except FileNotFoundError:
+        to.unlink(missing_ok=True)

@@ -1,29 +1,27 @@
-"""A hospital's records at rest: one file each under its own key, and a sealed row to find it by.
+"""A hospital's records at rest: a cell each under its own key, and a sealed row to find it by.
 
-[REST-1] file = mark ‖ boxed key ‖ chunks of a body. The key lies in the file that it opens, so that erasing overwrites
-it in place; the index, which copies on write, never holds it. A record's id is a keyed hash of origin and content:
-adding the same again finds it, and nobody outside can test a guess. docs/spec/records.md, rules REST-*.
+A record's id is a keyed hash of origin and content: adding the same again finds it, and nobody outside can test a
+guess. What comes together is written together: many short records cost two syncs. docs/spec/records.md, rules REST-*.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from l1.ground.codec import Shape, decoder, encode
-from l1.ground.codes import Label
-from l1.ground.faults import Fault, LocalError, require
-from l1.ground.hashing import digest, tagged_digest
-from l2.node.bodies.files import make_folder, overwrite, remove, sweep, write_whole
-from l2.node.bodies.index import Entropy, Index, Table
-from l2.records.body import SALT_BYTES, open_chunk, pack, seal_chunks, unpack_body
+from l1.ground.codes import Label, MediaType
+from l1.ground.faults import LocalError
+from l2.node.bodies.cells import Cell, Cells, place_key
+from l2.node.bodies.files import remove, write_whole
+from l2.node.bodies.index import Index, Table
+from l2.node.bodies.intake import RECORD_KEY, Intake, Taken, seal_short
+from l2.records.body import open_chunks
+from l2.records.cipher import BodyCipher
 from l2.records.envelope import identify
 from l2.records.info import RecordInfo
-from l2.records.keys import BOX_OVERHEAD, KEY_BYTES, NONCE_BYTES, box, unbox
-from l2.records.limits import CONTENT_BYTES_MAX, SEALED_CHUNK_BYTES
+from l2.records.packing import Unpacked
 
-__all__ = ["Origin", "Record", "RecordStore"]
+__all__ = ["New", "Origin", "Record", "RecordStore", "look"]
 
-_MARK = b"IWR1"
-_HEAD_BYTES = len(_MARK) + BOX_OVERHEAD + KEY_BYTES
 _ROW_BYTES_MAX = 4 * 1024 * 1024
 
 
@@ -36,71 +34,139 @@ class Origin(Shape, frozen=True):
 
 
 class Record(Shape, frozen=True):
-    """A record as its holder lists it. `origin` is None for the hospital's own."""
+    """A record as its holder lists it. `digest` is SHA-256 of the content; `origin` is None for the hospital's own."""
 
     id: bytes
     name: str
     size: int
     added_ms: int
     info: RecordInfo
+    digest: bytes
+    cell: Cell
     origin: Origin | None = None
 
 
 _decode = decoder(Record, bytes_max=_ROW_BYTES_MAX, what="record row")
 
 
+@dataclass(frozen=True)
+class New:
+    """A record to be kept: what came in, and what is known of it."""
+
+    taken: Taken
+    name: str
+    info: RecordInfo
+
+
+def look(taken: Taken) -> RecordInfo:
+    """[INFO-1] What came in. JSON that is too long to be looked at whole may be anybody's, and anything."""
+    if taken.whole or taken.seen[:64].lstrip()[:1] != b"{":
+        return identify(taken.seen)
+    return RecordInfo(media_type=MediaType.JSON, label=Label.R, title="JSON, too long to be looked at whole")
+
+
 class RecordStore:
     """Records on disk. Every method is synchronous and safe in worker threads; what returned is durable."""
 
-    def __init__(self, folder: Path, index: Index, kek: bytes, entropy: Entropy) -> None:
-        self._folder = make_folder(folder)
-        sweep(self._folder)
-        self._index, self._kek, self._entropy = index, kek, entropy
+    def __init__(self, cells: Cells, index: Index) -> None:
+        self.cells, self._index = cells, index
         self._rows = index.table("records")
         self._subjects = index.table("subjects")
         self._origins = index.table("origins")
 
+    # -- in
+
+    def intake(self) -> Intake:
+        """For a content that comes in pieces; `keep` makes it a record."""
+        return Intake(self.cells)
+
     def add(
-        self,
-        content: bytes,
-        *,
-        name: str = "",
-        now_ms: int,
-        info: RecordInfo | None = None,
-        origin: Origin | None = None,
-        least_label: int = Label.U,
+        self, content: bytes, *, name: str = "", now_ms: int, info: RecordInfo | None = None
     ) -> tuple[Record, bool]:
         """The record of this content, and whether it was here already. Raises `LocalError` for too large a one."""
-        if len(content) > CONTENT_BYTES_MAX:
-            raise LocalError(f"the record has {len(content)} bytes", f"At most {CONTENT_BYTES_MAX} can be stored.")
-        record_id = self._id_of(content, origin)
-        known = self.find(record_id)
-        if known is not None and self._path(record_id).exists():
-            return known, True
-        info = identify(content) if info is None else info
-        if info.label < least_label:
-            info = _with_label(info, least_label)
-        record = Record(id=record_id, name=name, size=len(content), added_ms=now_ms, info=info, origin=origin)
-        self._write_file(record_id, content, info.media_type)
-        # [REST-4] The row comes last: it is what makes the record known, so it never points at nothing.
-        self._index.write([*self._pointers(record), (self._rows, record_id, encode(record))])
-        return record, False
+        intake = Intake(self.cells, gzip=False)
+        try:
+            intake.feed(content)
+            taken = intake.finish()
+        except BaseException:
+            intake.abandon()
+            raise
+        (kept,) = self.keep([New(taken, name, look(taken) if info is None else info)], now_ms=now_ms)
+        return kept
+
+    def keep(self, news: Sequence[New], *, now_ms: int) -> list[tuple[Record, bool]]:
+        """The records of what came in, and whether each was here already."""
+        ids = [self.id_of(new.taken.digest, None) for new in news]
+        known = {id_: record for id_ in ids if (record := self._here(id_)) is not None}
+        fresh = {id_: new for id_, new in zip(ids, news, strict=True) if id_ not in known}
+        cells = self._write([new.taken for new in fresh.values()])
+        made: dict[bytes, Record] = {}
+        for (id_, new), cell in zip(fresh.items(), cells, strict=True):
+            taken = new.taken
+            made[id_] = Record(id_, new.name, taken.size, now_ms, new.info, taken.digest, cell)
+        # [REST-4] The rows come last: they are what makes a record known, so none ever points at nothing.
+        self._index.write(row for record in made.values() for row in self.rows_of(record))
+        for id_, new in zip(ids, news, strict=True):
+            if new.taken.cell is not None and (id_ in known or made[id_].cell != new.taken.cell):
+                remove(self.cells.path(new.taken.cell.file))
+        kept: list[tuple[Record, bool]] = []
+        for id_ in ids:
+            record = made.pop(id_, None)
+            kept.append((known[id_], True) if record is None else (record, False))
+            known[id_] = kept[-1][0]
+        return kept
+
+    def _here(self, record_id: bytes) -> Record | None:
+        found = self.find(record_id)
+        return found if found is not None and self.cells.has(found.cell) else None
+
+    def _write(self, taken: Sequence[Taken]) -> list[Cell]:
+        """Cells for all of it, the short ones that fit into one chunk in one file."""
+        sealed = {i: seal_short(self.cells, one.short) for i, one in enumerate(taken) if one.short is not None}
+        packed = [(i, body) for i, body in sealed.items() if isinstance(body, tuple)]
+        cells = (
+            dict(zip((i for i, _ in packed), self.cells.write_pack([body for _, body in packed]), strict=True))
+            if packed
+            else {}
+        )
+        for i, parts in sealed.items():
+            if isinstance(parts, list):
+                place, *rest = parts
+                name = self.cells.new_file()
+                write_whole(self.cells.path(name), rest)
+                cells[i] = Cell(name, 0, sum(map(len, rest)) - self.cells.seat(0), place)
+        return [one.cell or cells[i] for i, one in enumerate(taken)]
+
+    def rows_of(self, record: Record) -> Iterator[tuple[Table, bytes, bytes]]:
+        """Everything that the index holds of a record: what leads to it, and its row."""
+        yield from self._pointers(record)
+        yield self._rows, record.id, encode(record)
 
     def _pointers(self, record: Record) -> Iterator[tuple[Table, bytes, bytes]]:
-        """What leads to a record: its patients, and the grant that it came by."""
+        """What leads to a record: its file, its patients, and the grant that it came by."""
+        yield self.cells.places, place_key(record.cell), b""
         for subject in record.info.subjects:
             yield self._subjects, self._subject_key(subject) + record.id, b""
         if record.origin is not None:
             yield self._origins, _origin_key(record.origin.channel, record.origin.grant), record.id
 
-    def open(self, record_id: bytes) -> bytes:
-        """The content, every chunk authenticated under the record's own key and place.
+    # -- out
 
-        Raises `LocalError` when it is not here, `Refused` when the file was damaged.
+    def open(self, record_id: bytes) -> bytes:
+        """The content of a record that is small enough for memory. Raises like `open_pieces`."""
+        return b"".join(self.open_pieces(record_id))
+
+    def open_pieces(self, record_id: bytes) -> Iterator[bytes]:
+        """The content in pieces, every chunk authenticated under the record's own key and place before it is given.
+
+        Raises `LocalError` when it is not here, `Refused` when its file was damaged.
         """
-        if self.find(record_id) is None or not self._path(record_id).exists():
+        record = self.find(record_id)
+        if record is None or not self.cells.has(record.cell):
             raise LocalError(f"there is no record {record_id.hex()}", "`interward record list` shows what there is.")
-        return self._read_file(record_id)
+        cell = record.cell
+        cipher = BodyCipher(self.cells.key(cell, RECORD_KEY), cell.place)
+        return iter(Unpacked(open_chunks(self.cells.chunks(cell), cell.size, cipher), max(cell.size, record.size)))
 
     def find(self, record_id: bytes) -> Record | None:
         row = self._rows.get(record_id)
@@ -142,64 +208,35 @@ class RecordStore:
             if (record := self.find(key[len(prefix) :])) is not None:
                 yield record
 
+    def subjects(self, most: int = 1_024) -> Iterator[set[str]]:
+        """The patients whom our own records are about, some at a time; one may come again."""
+        some: set[str] = set()
+        for record in self._candidates(None):
+            some.update(record.info.subjects if record.origin is None else ())
+            if len(some) >= most:
+                yield some
+                some = set()
+        yield some
+
     def count(self) -> int:
         return self._rows.count()
 
-    def erase(self, record_id: bytes) -> bool:
-        """[REST-6] Destroy key and ciphertext, then the row. False when there was none. Safe to repeat."""
-        record = self.find(record_id)
-        path = self._path(record_id)
-        if path.exists():
-            overwrite(path, bytes(_HEAD_BYTES))
-            remove(path)
-        if record is None:
-            return False
-        gone = [(table, key) for table, key, _ in self._pointers(record)]
-        self._index.write((table, key, None) for table, key in [*gone, (self._rows, record_id)])
-        return True
+    # -- away
 
-    def _id_of(self, content: bytes, origin: Origin | None) -> bytes:
+    def erase(self, records: Iterable[Record]) -> None:
+        """[REST-6] Destroy keys and ciphertexts, then the rows. Safe to repeat."""
+        gone = list(records)
+        self.cells.destroy(record.cell for record in gone)
+        self._index.write((table, key, None) for record in gone for table, key, _ in self.rows_of(record))
+        self.cells.tidy(record.cell.file for record in gone)
+
+    def id_of(self, digest: bytes, origin: Origin | None) -> bytes:
         # [REST-3] The origin is part of the id: each grant opens its own copy.
-        return self._index.keyed_hash(b"record", encode(origin), digest(content))
+        return self._index.keyed_hash(b"record", encode(origin), digest)
 
     def _subject_key(self, subject: str) -> bytes:
         return self._index.keyed_hash(b"subject", subject.encode())
 
-    def _path(self, record_id: bytes) -> Path:
-        return self._folder / record_id.hex()
-
-    def _write_file(self, record_id: bytes, content: bytes, media_type: int) -> None:
-        key = self._entropy(KEY_BYTES)
-        boxed = box(self._kek, key, b"record key" + record_id, self._entropy(NONCE_BYTES))
-
-        def parts() -> Iterator[bytes]:
-            yield _MARK + boxed
-            yield from seal_chunks(pack(content, self._entropy(SALT_BYTES), media_type), key, _place_of(record_id))
-
-        write_whole(self._path(record_id), parts())
-
-    def _read_file(self, record_id: bytes) -> bytes:
-        path = self._path(record_id)
-        size = path.stat().st_size - _HEAD_BYTES
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-            require(head[: len(_MARK)] == _MARK, Fault.MALFORMED, f"{path.name} is not a record file")
-            key = unbox(self._kek, head[len(_MARK) :], b"record key" + record_id)
-            count = -(-size // SEALED_CHUNK_BYTES)
-            place = _place_of(record_id)
-            chunks = (open_chunk(file.read(SEALED_CHUNK_BYTES), i, i == count - 1, key, place) for i in range(count))
-            _, content = unpack_body(chunks, size)
-        return content
-
-
-def _place_of(record_id: bytes) -> bytes:
-    return tagged_digest(b"at rest", record_id)
-
 
 def _origin_key(channel: bytes, grant: int) -> bytes:
     return channel + grant.to_bytes(8, "big")
-
-
-def _with_label(info: RecordInfo, label: int) -> RecordInfo:
-    fields = {name: getattr(info, name) for name in info.__struct_fields__}
-    return RecordInfo(**(fields | {"label": label}))

@@ -66,8 +66,20 @@ class Book:
         row = self._people.get(channel + handle)
         return None if row is None else _person(row).name
 
-    def note_shared(self, channel: bytes, lock: bytes, shared: SharedRecord) -> None:
-        self._shared.put(channel + lock, encode(shared))
+    def shared_row(self, record: bytes) -> tuple[Table, bytes]:
+        """Table and row of a grant that is about to be written, for whoever writes it together with others."""
+        return self._shared, encode(SharedRecord(record=record, grant=None))
+
+    def has_learned(self, channel: bytes) -> bool:
+        """Whether everybody whom our records were about has been learned in this channel."""
+        return self._people.get(channel) is not None
+
+    def note_learned(self, channel: bytes) -> None:
+        self._people.put(channel, b"learned")
+
+    def note_shared(self, channel: bytes, shared: Iterable[tuple[bytes, SharedRecord]]) -> None:
+        """Lock and record of grants, with one sync."""
+        self._index.write((self._shared, channel + lock, encode(one)) for lock, one in shared)
 
     def shared(self, channel: bytes, lock: bytes) -> SharedRecord | None:
         row = self._shared.get(channel + lock)
@@ -78,8 +90,8 @@ class Book:
         for key, row in self._shared.scan(channel):
             yield key[len(channel) :], _shared(row)
 
-    def forget_shared(self, channel: bytes, lock: bytes) -> None:
-        self._shared.delete(channel + lock)
+    def forget_shared(self, channel: bytes, locks: Iterable[bytes]) -> None:
+        self._index.write((self._shared, channel + lock, None) for lock in locks)
 
     def file_paper(self, digest: bytes, paper: Paper) -> None:
         """Keep a paper under the digest that stands in the log."""

@@ -12,6 +12,7 @@ from l1.ground.faults import LocalError, Refused
 from l1.rules.log.entries import Entry, Terms
 from l1.rules.log.fold import Void
 from l1.rules.log.leaves import decode_parts, encode_parts
+from l2.node.bodies import Record
 from l2.node.exchange.book import PATIENT, PRACTITIONER
 from l2.node.exchange.logs import ConsentIndex
 from l2.node.exchange.worklist import Worklist
@@ -47,10 +48,11 @@ class Handles(dict[str, bytes]):
 
 @dataclass(slots=True)
 class Awaited:
-    """A release that somebody waits for."""
+    """A record that is on its way. `secret` is what its release has shown; `became` is set when it has come."""
 
     came: trio.Event = field(default_factory=trio.Event)
     secret: bytes | None = None
+    became: Record | Exception | None = None
 
 
 class Dealing:

@@ -1,10 +1,10 @@
 """The exchange of one hospital: everything its desk asks about consents, requests, records, grants and accesses.
 
 The front door: it finds the channel, turns the desk's words into terms, and hands on to the module that does the work.
-Each channel has one task for its chores (releases, answers, what a restart left); a bounded number of tasks fetch.
+Each channel has one task for its chores (releases, answers, what a restart left); other parts have tasks of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
 import msgspec
 import structlog
@@ -17,30 +17,33 @@ from l1.rules.log.fold import CONSENT, GRANT
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_MAX, Draft
 from l2.link import Line, LineClosed
-from l2.node.bodies import Spooled, serve_pulls
+from l2.node.bodies import Record, serve_pulls
 from l2.node.clock import now_ms
 from l2.node.exchange import views
+from l2.node.exchange.background import Background
 from l2.node.exchange.book import PATIENT, Book, Paper
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.drafting import draft_entries, paper_of
 from l2.node.exchange.fetching import Fetching
+from l2.node.exchange.library import PeerLibrary, Rate
 from l2.node.exchange.listening import Listener
 from l2.node.exchange.logs import stands
+from l2.node.exchange.opening import Opening
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.reading import Reading
 from l2.node.exchange.sharing import THREADS, Sharing
 from l2.node.exchange.terms import code_of, mask_of
-from l2.node.exchange.worklist import Worklist
+from l2.node.exchange.transfers import Transfers
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper, Outcome
 from l2.protocol.phases import Phase
-from l2.protocol.policy import self_test
+from l2.protocol.policy import Permitted, self_test
 from l2.records import handle
 
 __all__ = ["Exchange"]
 
-FETCHERS = 8  # grants fetched at once without being asked for; a desk that asks is not made to wait for these
-RETRY_S_MIN, RETRY_S_MAX = 1.0, 60.0
+RETRY_S = 1.0  # before a release that failed is tried again
+RELEASE_S = 60.0  # a custodian that is there releases at once; later the record comes by itself
 WRITTEN_S = 110.0  # a little less than a desk waits for its answer
 REFUSALS_SHOWN = 20
 
@@ -55,13 +58,15 @@ class Exchange:
         self._book = Book(hospital.bodies.index)
         threads = trio.CapacityLimiter(THREADS)
         self._pulls = Pulls(hospital.connect_records)
+        self._transfers = Transfers(hospital)
         self._sharing = Sharing(hospital, self._book, threads)
-        self._fetching = Fetching(hospital, self._pulls, threads)
-        self._reading = Reading(hospital, threads)
-        self._listener = Listener(hospital, self._fetch_later)
+        self._opening = Opening(hospital, threads)
+        self._fetching = Fetching(hospital, self._pulls, self._opening, self._transfers, threads)
+        self._background = Background(hospital, self._fetching)
+        self._reading = Reading(hospital, threads, self._learn_subjects)
+        self._listener = Listener(hospital, self._background.fetch, self._opening)
         self._dealings: dict[bytes, Dealing] = {}
-        self._fetches: Worklist[tuple[bytes, int]] = Worklist()
-        self._pauses: dict[tuple[bytes, int], float] = {}
+        self._rates: dict[bytes, Rate] = {}
         self._nursery: trio.Nursery | None = None
 
     # -- tasks ----------------------------------------------------------------------------------------------------
@@ -82,9 +87,8 @@ class Exchange:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
-                nursery.start_soon(self._pulls.run)
-                for _ in range(FETCHERS):
-                    nursery.start_soon(self._keep_fetching)
+                for part in (self._pulls, self._opening, self._background, self._reading):
+                    nursery.start_soon(part.run)
                 for dealing in self._dealings.values():
                     nursery.start_soon(self._keep_chores, dealing)
                 task_status.started()
@@ -104,7 +108,7 @@ class Exchange:
 
     @staticmethod
     async def _release_after_a_pause(dealing: Dealing) -> None:
-        await trio.sleep(RETRY_S_MIN)
+        await trio.sleep(RETRY_S)
         dealing.chores.add(("release", 0))
 
     async def _chore(self, dealing: Dealing, what: str, index: int) -> None:
@@ -123,47 +127,31 @@ class Exchange:
 
     async def _catch_up(self, dealing: Dealing) -> None:
         """What a process that has just started owes this channel."""
-        await trio.to_thread.run_sync(self._learn_subjects, dealing)
+        await trio.to_thread.run_sync(self._learn_all_subjects, dealing)
         for index in self._fetching.unfinished(dealing):
-            self._fetch_later(dealing, index)
+            self._background.fetch(dealing, index)
         if self._hospital.config.auto_fetch:
             for index in await self._fetching.unreceived(dealing):
-                self._fetch_later(dealing, index)
+                self._background.fetch(dealing, index)
         for index in self._sharing.unanswered(dealing, emergencies_only=not self._hospital.config.auto_grant):
             dealing.chores.add(("answer", index))
 
-    def _learn_subjects(self, dealing: Dealing) -> None:
-        """In a thread: whom our records are about, as the peer names them."""
+    def _learn_all_subjects(self, dealing: Dealing) -> None:
+        """In a thread: whom our records are about, as the peer names them. Once for a channel: what comes later is
+        learned as it comes."""
+        if self._book.has_learned(dealing.id):
+            return
         secret = dealing.channel.me.secret
-        records = self._hospital.bodies.records.search(own=True)
-        subjects = {subject for record in records for subject in record.info.subjects}
-        self._book.learn(dealing.id, ((handle(secret, PATIENT, name), PATIENT, name) for name in subjects))
+        for subjects in self._hospital.bodies.records.subjects():
+            self._book.learn(dealing.id, ((handle(secret, PATIENT, name), PATIENT, name) for name in subjects))
+        self._book.note_learned(dealing.id)
 
-    def _fetch_later(self, dealing: Dealing, index: int) -> None:
-        """Fetch without being asked, unless somebody is at it: the one who is will see whatever has come."""
-        if not self._fetching.is_under_way(dealing, index):
-            self._fetches.add((dealing.id, index))
-
-    async def _keep_fetching(self) -> None:
-        while True:
-            key = await self._fetches.take()
-            try:
-                # The release is not waited for: when it comes, the grant comes up again.
-                await self._fetching.fetch(self._dealings[key[0]], key[1], wait_s=0)
-                self._pauses.pop(key, None)
-            except Refused as refused:
-                log.warning("grant not fetched", channel=key[0][:4].hex(), grant=key[1], detail=str(refused))
-                self._hospital.announce("not fetched", key[0], f"grant {key[1]}: {refused}")
-            except (LocalError, LineClosed, OSError) as error:
-                log.info("not fetched yet", channel=key[0][:4].hex(), grant=key[1], detail=str(error))
-                if self._nursery is not None and self._dealings[key[0]].channel.phase is Phase.OPEN:
-                    self._nursery.start_soon(self._fetch_after_a_pause, key)
-
-    async def _fetch_after_a_pause(self, key: tuple[bytes, int]) -> None:
-        pause_s = self._pauses.get(key, RETRY_S_MIN)
-        self._pauses[key] = min(pause_s * 2, RETRY_S_MAX)
-        await trio.sleep(pause_s)
-        self._fetches.add(key)
+    async def _learn_subjects(self, subjects: Sequence[str]) -> None:
+        """Write down how each peer names these patients, before a record of theirs is known here."""
+        for dealing in list(self._dealings.values()):
+            for subject in subjects:
+                dealing.patients[subject]  # makes the handle, so that it is written down
+            await self._learn(dealing)
 
     # -- entries --------------------------------------------------------------------------------------------------
 
@@ -241,13 +229,8 @@ class Exchange:
 
     # -- records --------------------------------------------------------------------------------------------------
 
-    async def add_record(self, content: bytes, name: str) -> words.RecordAdded:
-        record, known = await self._reading.add(content, name)
-        if not known:
-            for dealing in list(self._dealings.values()):
-                for subject in record.info.subjects:
-                    dealing.patients[subject]  # makes the handle, so that it is written down
-                await self._learn(dealing)
+    async def add_record(self, pieces: bytes | AsyncIterable[bytes], name: str) -> words.RecordAdded:
+        record, known = await self._reading.add(pieces, name)
         return views.added_view(record, known=known)
 
     def records(
@@ -259,35 +242,39 @@ class Exchange:
     def record(self, record_id: bytes) -> words.RecordView:
         return views.record_view(self._reading.find(record_id))
 
-    async def content(self, record_id: bytes, practitioner: str, role: str, purpose: str) -> bytes:
-        """A record's plain bytes. For a received one the access entry is durable before they are shown."""
+    async def content(
+        self, record_id: bytes, practitioner: str, role: str, purpose: str
+    ) -> tuple[int, AsyncIterator[bytes]]:
+        """A record's size and its plain bytes, in pieces. For a received one the access entry is durable before."""
         record = self._reading.find(record_id)
         if record.origin is not None:
             dealing = self._dealing(record.origin.channel)
             await self._reading.access(dealing, record.origin, practitioner, role, purpose)
             await self._learn(dealing)
-        return await self._reading.open(record)
+        return record.size, await self._reading.open(record)
 
     async def share(self, record_id: bytes, wanted: words.Share) -> int:
         """Grant a record under what policy permits. Raises `Refused` (NOT_GRANTED) with policy's reason."""
-        record = self._reading.find(record_id)
-        if record.origin is not None:
-            cause = "a received record is not this hospital's to grant"
-            raise LocalError(cause, "Its recipient asks the hospital that holds the original.")
+        return (await self.share_all([record_id], wanted))[0]
+
+    async def share_all(self, record_ids: Sequence[bytes], wanted: words.Share) -> list[int]:
+        """Grant records, all or none of them: what policy denies for one is raised before any grant is written."""
         dealing = self._dealing(bytes.fromhex(wanted.channel))
         asked = None if wanted.request_index is None else self._sharing.ask(dealing, wanted.request_index)
-        verdict = self._sharing.decide(
-            dealing,
-            record,
-            mask_of(PurposeOfUse, wanted.purposes),
-            until_ms=wanted.until_ms,
-            consent=wanted.consent_index,
-            asked=asked,
-        )
+        purposes = mask_of(PurposeOfUse, wanted.purposes)
+        offers: list[tuple[Record, Permitted]] = []
+        for record_id in record_ids:
+            record = self._reading.find(record_id)
+            if record.origin is not None:
+                cause = "a received record is not this hospital's to grant"
+                raise LocalError(cause, "Its recipient asks the hospital that holds the original.")
+            until_ms, consent = wanted.until_ms, wanted.consent_index
+            verdict = self._sharing.decide(dealing, record, purposes, until_ms=until_ms, consent=consent, asked=asked)
+            if isinstance(verdict, DenyReason):
+                raise Refused(Fault.NOT_GRANTED, f"policy denies: {verdict.name.lower().replace('_', ' ')}")
+            offers.append((record, verdict))
         await self._learn(dealing)
-        if isinstance(verdict, DenyReason):
-            raise Refused(Fault.NOT_GRANTED, f"policy denies: {verdict.name.lower().replace('_', ' ')}")
-        return (await self._sharing.grant(dealing, [(record, verdict)], wanted.fee))[0]
+        return await self._sharing.grant(dealing, offers, wanted.fee)
 
     def grants(self, channel: bytes | None) -> list[words.GrantView]:
         dealings = list(self._dealings.values()) if channel is None else [self._dealing(channel)]
@@ -296,11 +283,33 @@ class Exchange:
 
     async def fetch(self, channel: bytes, index: int) -> words.Fetched:
         """Bring a granted record home: pull, confirm, wait for the secret, verify, store."""
-        fetched = await self._fetching.fetch(self._dealing(channel), index)
-        if fetched is None:
-            cause = "the ciphertext is here, but the custodian has not released its key yet"
-            raise LocalError(cause, "The record is opened and stored by itself when the release comes.")
+        (fetched,) = await self.fetch_all(channel, [index])
+        if isinstance(fetched, Exception):
+            raise fetched
         return fetched
+
+    async def fetch_all(self, channel: bytes, indices: Sequence[int]) -> list[words.Fetched | Exception]:
+        """Bring granted records home, in the order asked for: each one's record, or why there is none."""
+        dealing = self._dealing(channel)
+        failures = await self._fetching.obtain(dealing, indices)
+        with trio.move_on_after(RELEASE_S):
+            for index in indices:
+                if index not in failures and (awaited := dealing.awaited.get(index)) is not None:
+                    await awaited.came.wait()
+                    if isinstance(awaited.became, Exception):
+                        failures[index] = awaited.became
+        return [failures.get(index) or self._fetched(dealing, index) for index in indices]
+
+    def _fetched(self, dealing: Dealing, index: int) -> words.Fetched | Exception:
+        record = self._hospital.bodies.records.find_received(dealing.id, index)
+        if record is None:
+            cause = "the ciphertext is here, but the custodian has not released its key yet"
+            return LocalError(cause, "The record is opened and stored by itself when the release comes.")
+        return words.Fetched(record=record.id.hex(), bytes=record.size, digest_ok=True)
+
+    def transfers(self) -> list[words.TransferView]:
+        """Downloads under way."""
+        return self._transfers.views()
 
     async def revoke(self, channel: bytes, index: int) -> None:
         dealing = self._dealing(channel)
@@ -310,14 +319,8 @@ class Exchange:
 
     async def serve_pulls_for(self, peer: bytes, line: Line) -> None:
         """Answer pulls on a line until it ends, which raises `LineClosed`."""
-
-        async def find(channel: bytes, index: int) -> Spooled:
-            dealing = self._dealings.get(channel)
-            if dealing is None or dealing.peer != peer:
-                raise Refused(Fault.NOT_GRANTED, "there is no such channel with you")
-            return await self._sharing.find_body(dealing, index)
-
-        await serve_pulls(line, find)
+        rate = self._rates.setdefault(peer, Rate(self._hospital.config.record_bytes_per_s))
+        await serve_pulls(line, PeerLibrary(self._hospital, self._sharing, rate, self._dealings, peer))
 
     # -- helpers --------------------------------------------------------------------------------------------------
 

@@ -1,148 +1,186 @@
-"""The recipient's side: pull a granted body, confirm it (and pay), wait for the secret, open, verify, store.
+"""The recipient's side up to the receipt: pull granted bodies, make them durable, confirm them (and pay).
 
 Every step can be repeated after a crash: what is on disk and in the two logs says where to go on. A grant is fetched
-by one task at a time. Decides nothing but whether a grant can still be fetched.
+by one task at a time. Short bodies go in crowds: one message, one sync and one append for hundreds. Whatever has its
+release is handed to `opening`. Decides nothing but whether a grant can still be fetched.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.log.entries import Entry, Grant, GrantTerms, Pay, Receipt
 from l1.rules.log.fold import ANSWERED, GRANT, Void
-from l2.desk import words
 from l2.link import LineClosed
-from l2.node.bodies import Download, GrantBody, Record
+from l2.node.bodies import GATHER_MAX, Download, GrantBody, is_short
 from l2.node.clock import now_ms
 from l2.node.exchange.dealing import Awaited, Dealing, why_void
-from l2.node.exchange.logs import find_marks, find_release, grant_has_ended, grant_of, stands
+from l2.node.exchange.logs import find_marks, find_releases, grant_has_ended, grant_of, stands
+from l2.node.exchange.opening import Opening
 from l2.node.exchange.pulling import Pulls
+from l2.node.exchange.transfers import Transfers
 from l2.node.hospital import Hospital
+from l2.records import exchange_public
+from l2.records.keys import KEY_BYTES
 
-__all__ = ["Fetching"]
+__all__ = ["Failures", "Fetching"]
 
-RELEASE_S = 60.0  # a custodian that is there releases at once; later the record comes by itself
+Failures = dict[int, Exception]
+"""Grants that were not fetched, and why."""
 
-
-@dataclass(slots=True)
-class _Turn:
-    """Whose turn it is to fetch one grant."""
-
-    lock: trio.Lock = field(default_factory=trio.Lock)
-    users: int = 0
+Wanted = dict[int, tuple[Grant, GrantBody]]
 
 
 class Fetching:
     """See the module."""
 
-    def __init__(self, hospital: Hospital, pulls: Pulls, threads: trio.CapacityLimiter) -> None:
+    def __init__(
+        self, hospital: Hospital, pulls: Pulls, opening: Opening, transfers: Transfers, threads: trio.CapacityLimiter
+    ) -> None:
         self._hospital, self._pulls, self._threads = hospital, pulls, threads
+        self._opening, self._transfers = opening, transfers
         self._bodies = hospital.bodies
-        self._turns: dict[tuple[bytes, int], _Turn] = {}
+        self._under_way: dict[tuple[bytes, int], trio.Event] = {}
 
     def is_under_way(self, dealing: Dealing, index: int) -> bool:
-        return (dealing.id, index) in self._turns
+        return (dealing.id, index) in self._under_way
 
-    async def fetch(self, dealing: Dealing, index: int, *, wait_s: float = RELEASE_S) -> words.Fetched | None:
-        """Bring a grant's record home, from wherever it stopped. None: the release has not come within `wait_s`.
+    async def obtain(self, dealing: Dealing, indices: Iterable[int]) -> Failures:
+        """Ciphertexts on our disk and receipts in the log, for all that can be had; why not, for the others.
 
-        Raises `LocalError` for no such grant or no line, `Refused` with what the peer did wrong or denied.
+        Afterwards `dealing.awaited` holds each grant whose record is not in the store yet.
         """
-        key = (dealing.id, index)
-        turn = self._turns.setdefault(key, _Turn())
-        turn.users += 1
+        failures: Failures = {}
+        mine = await self._claim(dealing, indices)
         try:
-            async with turn.lock:
-                record = self._bodies.records.find_received(dealing.id, index)
-                if record is None:
-                    record = await self._bring(dealing, index, wait_s)
+            wanted = self._check(dealing, mine, failures)
+            short = [index for index, (_, body) in wanted.items() if is_short(body)]
+            for start in range(0, len(short), GATHER_MAX):
+                crowd = {index: wanted[index] for index in short[start : start + GATHER_MAX]}
+                await self._attempt(self._obtain_short, dealing, crowd, failures)
+            async with trio.open_nursery() as nursery:
+                for index in wanted.keys() - set(short):
+                    nursery.start_soon(self._attempt, self._obtain_long, dealing, {index: wanted[index]}, failures)
+            got = [index for index in wanted if index not in failures]
+            for index, secret in find_releases(dealing.channel, dealing.theirs, got).items():
+                self._opening.released(dealing, index, secret)
         finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[key]
-        return None if record is None else words.Fetched(record=record.id.hex(), bytes=record.size, digest_ok=True)
+            for index in mine:
+                self._under_way.pop((dealing.id, index)).set()
+                if index in failures:
+                    self._opening.give_up(dealing, index)
+        return failures
 
-    async def _bring(self, dealing: Dealing, index: int, wait_s: float) -> Record | None:
-        grant, terms = self._check(dealing, index)
-        # From here on the listener notes the release, whenever it comes.
-        awaited = dealing.awaited.setdefault(index, Awaited())
+    async def _claim(self, dealing: Dealing, indices: Iterable[int]) -> list[int]:
+        """Those that nobody is at; the others are waited for, since whoever is at them does all that can be done."""
+        mine = [index for index in dict.fromkeys(indices) if (dealing.id, index) not in self._under_way]
+        others = [event for index in indices if (event := self._under_way.get((dealing.id, index))) is not None]
+        for index in mine:
+            self._under_way[dealing.id, index] = trio.Event()
         try:
-            await self._obtain(dealing, index, grant, terms)
+            for event in others:
+                await event.wait()
         except BaseException:
-            dealing.awaited.pop(index, None)
+            for index in mine:
+                self._under_way.pop((dealing.id, index)).set()
             raise
-        if awaited.secret is None:
-            awaited.secret = find_release(dealing.channel, dealing.theirs, index)
-        if awaited.secret is None:
-            with trio.move_on_after(wait_s):
-                await awaited.came.wait()
-        if awaited.secret is None:
-            return None
-        with trio.CancelScope(shield=True):
-            record = await trio.to_thread.run_sync(self._keep, dealing, index, awaited.secret, limiter=self._threads)
-        dealing.awaited.pop(index, None)
-        self._hospital.announce("received", dealing.id, f"grant {index}: record {record.id.hex()}")
-        return record
+        return mine
 
-    async def _obtain(self, dealing: Dealing, index: int, grant: Grant, terms: GrantTerms) -> None:
-        """The ciphertext on our disk, and our receipt for it in the log."""
-        download = await self._download(dealing, index, grant, terms)
-        if not download.is_complete:
+    def _check(self, dealing: Dealing, indices: Sequence[int], failures: Failures) -> Wanted:
+        """What is still to be fetched. From here on the listener notes the releases, whenever they come."""
+        wanted: Wanted = {}
+        for index in sorted(indices):
+            if self._bodies.records.find_received(dealing.id, index) is not None:
+                continue
             try:
-                await self._pulls.pull(dealing.peer, download)
-            except LineClosed as closed:
-                cause = f"the line to the custodian ended ({closed.reason})"
-                raise LocalError(cause, "What has arrived is kept; fetch again.") from None
-        await self._confirm(dealing, index, grant)
+                wanted[index] = _granted(dealing, index)
+            except (Refused, LocalError) as error:
+                failures[index] = error
+            else:
+                dealing.awaited.setdefault(index, Awaited())
+        return wanted
 
     @staticmethod
-    def _check(dealing: Dealing, index: int) -> tuple[Grant, GrantTerms]:
-        if not stands(dealing.channel, dealing.theirs, index, GRANT):
-            raise LocalError(f"the peer's log has no grant {index}", "`interward record list` shows what was granted.")
-        if grant_has_ended(dealing.channel, dealing.theirs, index):
-            raise Refused(Fault.NOT_GRANTED, f"grant {index} has ended")
-        grant, terms = grant_of(dealing.channel, dealing.theirs, index)
-        if not terms.cipher_size:
-            raise Refused(Fault.NOT_GRANTED, f"grant {index} has no body")
-        return grant, terms
+    async def _attempt(
+        obtain: Callable[[Dealing, Wanted, Failures], "object"], dealing: Dealing, wanted: Wanted, failures: Failures
+    ) -> None:
+        """One body's failure, or one crowd's, is no other's."""
+        try:
+            await obtain(dealing, wanted, failures)  # type: ignore[misc]
+        except LineClosed as closed:
+            cause = f"the line to the custodian ended ({closed.reason})"
+            failures |= dict.fromkeys(wanted, LocalError(cause, "What has arrived is kept; fetch again."))
+        except (Refused, LocalError, OSError) as error:
+            failures |= dict.fromkeys(wanted.keys() - failures.keys(), error)
 
-    async def _download(self, dealing: Dealing, index: int, grant: Grant, terms: GrantTerms) -> Download:
-        body = GrantBody(
-            content=terms.content,
-            cipher_root=terms.cipher_root,
-            cipher_size=terms.cipher_size,
-            key=terms.key,
-            lock=grant.lock,
-            media_type=terms.media_type,
-            record_class=terms.record_class,
-            label=terms.label,
-        )
+    # -- short bodies, in crowds
+
+    async def _obtain_short(self, dealing: Dealing, crowd: Wanted, failures: Failures) -> None:
+        missing = {index: body for index, (_, body) in crowd.items() if not self._is_here(dealing, index)}
+        if missing:
+            one_time = self._bodies.cells.entropy(KEY_BYTES)
+            found = await self._pulls.gather(dealing.peer, dealing.id, sorted(missing), exchange_public(one_time))
+
+            def take() -> dict[int, Refused]:
+                return self._bodies.incoming.take_short(
+                    dealing.chain,
+                    dealing.id,
+                    missing,
+                    found.bodies,
+                    one_time=one_time,
+                    peer_one_time=found.peer_one_time,
+                )
+
+            refused = found.unsent | await trio.to_thread.run_sync(take, limiter=self._threads)
+            came = {one.grant for one in found.bodies} - refused.keys()
+            for index in missing.keys() - came:
+                failures[index] = refused.get(index) or Refused(Fault.NOT_GRANTED, f"grant {index} did not come")
+        await self._confirm(dealing, {index: crowd[index][0] for index in crowd.keys() - failures.keys()}, failures)
+
+    def _is_here(self, dealing: Dealing, index: int) -> bool:
+        row = self._bodies.incoming.find(dealing.id, index)
+        return row is not None and row.complete
+
+    # -- long bodies, each on its own
+
+    async def _obtain_long(self, dealing: Dealing, wanted: Wanted, failures: Failures) -> None:
+        ((index, (grant, body)),) = wanted.items()
+        download = await self._begin(dealing, index, body)
+        if not download.is_complete:
+            with self._transfers.following(dealing, index, download) as progress:
+                await self._pulls.pull(dealing.peer, download, progress)
+        await self._confirm(dealing, {index: grant}, failures)
+
+    async def _begin(self, dealing: Dealing, index: int, body: GrantBody) -> Download:
         begin = self._bodies.incoming.begin
-        return await trio.to_thread.run_sync(begin, dealing.id, index, body, limiter=self._threads)
+        return await trio.to_thread.run_sync(begin, dealing.chain, dealing.id, index, body, limiter=self._threads)
+
+    # -- receipts
 
     @staticmethod
-    async def _confirm(dealing: Dealing, index: int, grant: Grant) -> None:
-        """The receipt, and right before it the fee where one is due; in one append, so that neither stands alone."""
-        if dealing.channel.fold.logs[dealing.theirs].marks[index] & ANSWERED:
-            return
+    async def _confirm(dealing: Dealing, grants: dict[int, Grant], failures: Failures) -> None:
+        """Receipts, and right before each the fee where one is due; in one append, so that neither stands alone."""
+        marks = dealing.channel.fold.logs[dealing.theirs].marks
         time_ms = now_ms()
-        entries: list[Entry] = [Receipt(time_ms, index)]
-        if grant.fee:
-            entries.insert(0, Pay(time_ms, grant.fee, index))
+        entries: list[Entry] = []
+        whose: list[int] = []
+        for index, grant in sorted(grants.items()):
+            if marks[index] & ANSWERED:
+                continue
+            fee = [Pay(time_ms, grant.fee, index)] if grant.fee else []
+            entries += [*fee, Receipt(time_ms, index)]
+            whose += [index] * (1 + len(fee))
+        if not entries:
+            return
         outcome = await dealing.write(entries)
-        for _, reason in outcome.refused:
+        for position, reason in outcome.refused:
+            index = whose[position]
             if reason is Void.NOT_PAID:
-                cause = f"the fee of {grant.fee} credits is not covered"
-                raise LocalError(cause, "Deposit more: `interward channel deposit`.")
-            if reason is not Void.ALREADY_DONE:
-                raise LocalError(f"the receipt would be void: {why_void(reason)}", "Nothing was written.")
-
-    def _keep(self, dealing: Dealing, index: int, secret: bytes) -> Record:
-        """In a thread. Raises `Refused` for a body that does not open to what was granted."""
-        return self._bodies.keep_received(
-            dealing.id, index, chain=dealing.chain, secret=secret, custodian=dealing.peer, now_ms=now_ms()
-        )
+                cause = f"the fee of {grants[index].fee} credits is not covered"
+                failures[index] = LocalError(cause, "Deposit more: `interward channel deposit`.")
+            elif reason is not Void.ALREADY_DONE:
+                failures[index] = LocalError(f"the receipt would be void: {why_void(reason)}", "Nothing was written.")
 
     # -- after a start --------------------------------------------------------------------------------------------
 
@@ -163,3 +201,24 @@ class Fetching:
             if terms.cipher_size and not grant.fee:
                 found.append(index)
         return found
+
+
+def _granted(dealing: Dealing, index: int) -> tuple[Grant, GrantBody]:
+    """A grant that can be fetched. Raises `LocalError`, `Refused` (NOT_GRANTED)."""
+    if not stands(dealing.channel, dealing.theirs, index, GRANT):
+        raise LocalError(f"the peer's log has no grant {index}", "`interward record list` shows what was granted.")
+    if grant_has_ended(dealing.channel, dealing.theirs, index):
+        raise Refused(Fault.NOT_GRANTED, f"grant {index} has ended")
+    grant, terms = grant_of(dealing.channel, dealing.theirs, index)
+    if not terms.cipher_size:
+        raise Refused(Fault.NOT_GRANTED, f"grant {index} has no body")
+    return grant, GrantBody(
+        content=terms.content,
+        cipher_root=terms.cipher_root,
+        cipher_size=terms.cipher_size,
+        key=terms.key,
+        lock=grant.lock,
+        media_type=terms.media_type,
+        record_class=terms.record_class,
+        label=terms.label,
+    )

@@ -1,6 +1,6 @@
 """What an arrived batch asks to be done. It only looks and notes: a full batch takes it well under a millisecond.
 
-Notes go to the channel's own chores, or to the fetchers.
+Notes go to the channel's own chores, to the fetchers, or to those who open what has its release.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from typing import Any
 from l1.rules.log.entries import Grant, Receipt, Release, Request, Revoke, Withdraw
 from l2.node.exchange.dealing import Dealing
 from l2.node.exchange.logs import grant_of
+from l2.node.exchange.opening import Opening
 from l2.node.hospital import Hospital
 from l2.protocol.events import Arrived
 
@@ -22,8 +23,8 @@ Fetch = Callable[[Dealing, int], None]
 class Listener:
     """See the module."""
 
-    def __init__(self, hospital: Hospital, fetch: Fetch) -> None:
-        self._hospital, self._fetch = hospital, fetch
+    def __init__(self, hospital: Hospital, fetch: Fetch, opening: Opening) -> None:
+        self._hospital, self._fetch, self._opening = hospital, fetch, opening
 
     def heard(self, dealing: Dealing, arrived: Arrived) -> None:
         kinds = set(map(type, arrived.entries))
@@ -57,11 +58,8 @@ class Listener:
 
     def _releases(self, dealing: Dealing, arrived: Arrived) -> None:
         for _, entry in self._standing(arrived, Release):
-            awaited = dealing.awaited.get(entry.grant)
-            if awaited is not None:
-                awaited.secret = entry.secret
-                awaited.came.set()
-                self._fetch(dealing, entry.grant)
+            if entry.grant in dealing.awaited:
+                self._opening.released(dealing, entry.grant, entry.secret)
 
     def _grants(self, dealing: Dealing, arrived: Arrived) -> None:
         for index, entry in self._standing(arrived, Grant):

@@ -5,7 +5,7 @@ across an await where the newest state matters.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from l1.rules.log.entries import ConsentTerms, Grant, GrantTerms, Release
@@ -17,7 +17,7 @@ __all__ = [
     "VIEWS_MAX",
     "ConsentIndex",
     "find_marks",
-    "find_release",
+    "find_releases",
     "grant_has_ended",
     "grant_of",
     "newest",
@@ -88,15 +88,16 @@ def grant_has_ended(channel: Channel, side: int, index: int) -> bool:
     return grant.consent is not None and bool(marks[grant.consent] & HAS_ENDED)
 
 
-def find_release(channel: Channel, side: int, index: int) -> bytes | None:
-    """The secret that a log released for a grant of its own, found by looking: for starts, not for every day."""
-    if not channel.fold.logs[side].marks[index] & DONE:
-        return None
-    for at in find_marks(channel, side, "releases", start=index):
-        entry, _ = channel.readers[side].entry(at)
-        if isinstance(entry, Release) and entry.grant == index:
-            return entry.secret
-    return None
+def find_releases(channel: Channel, side: int, indices: Collection[int]) -> dict[int, bytes]:
+    """The secrets that a log released for grants of its own, found by looking: for starts, not for every day."""
+    wanted = {index for index in indices if channel.fold.logs[side].marks[index] & DONE}
+    found: dict[int, bytes] = {}
+    if wanted:
+        for at in find_marks(channel, side, "releases", start=min(wanted)):
+            entry, _ = channel.readers[side].entry(at)
+            if isinstance(entry, Release) and entry.grant in wanted:
+                found[entry.grant] = entry.secret
+    return found
 
 
 class ConsentIndex:

@@ -1,22 +1,29 @@
 """Lines that record bodies travel on, kept for a while and used again: a handshake costs more than a small record.
 
-A bounded number to each peer; one that broke is replaced once, silently, since it may have died while it lay idle.
+A bounded number to each peer. Whoever needs a line queues for one and gives it back after a turn, so that all that is
+under way with a peer has its fair share; a large body takes turns on several at once. A line that broke is replaced
+once, silently, since it may have died while it lay idle.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import trio
 
+from l1.ground.faults import LocalError, Refused
 from l2.link import Line, LineClosed
-from l2.node.bodies import Download, pull
+from l2.node.bodies import Download, Gathering, Turn, begin_pull, gather, pull_turn
 
 __all__ = ["Pulls"]
 
 LINES_PER_PEER = 4
+LANES_PER_BODY = 2  # a body alone fills two lines; more would only put more at risk of a crash
+LANE_BYTES = 16 * 1024 * 1024  # what is smaller is carried by one
 IDLE_S = 15.0
 
 Connect = Callable[[bytes], Awaitable[Line]]
+T = TypeVar("T")
 
 
 class Pulls:
@@ -27,25 +34,58 @@ class Pulls:
         self._idle: dict[bytes, list[tuple[float, Line]]] = {}
         self._rooms: dict[bytes, trio.CapacityLimiter] = {}
 
-    async def pull(self, peer: bytes, download: Download) -> None:
-        """Fetch what is missing of a download. Raises `Refused`, `LineClosed`, `LocalError`."""
-        room = self._rooms.setdefault(peer, trio.CapacityLimiter(LINES_PER_PEER))
-        async with room:
+    async def gather(self, peer: bytes, channel: bytes, grants: Sequence[int], one_time_public: bytes) -> Gathering:
+        """Fetch short bodies, as they come. Raises `Refused`, `LineClosed`, `LocalError`."""
+        return await self._with_line(peer, lambda line: gather(line, channel, grants, one_time_public))
+
+    async def pull(self, peer: bytes, download: Download, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Fetch what is missing of a download and make it durable. Raises `Refused`, `LineClosed`, `LocalError`."""
+        round_trip_s = await self._with_line(peer, lambda line: begin_pull(line, download))
+        turn = Turn(download, progress)
+        turn.learn(round_trip_s)
+        lanes = 1 if download.body.cipher_size <= LANE_BYTES else LANES_PER_BODY
+        while download.missing:
+            failed: list[Exception] = []
+            async with trio.open_nursery() as nursery:
+                for _ in range(lanes):
+                    nursery.start_soon(self._lane, peer, turn, failed, nursery.cancel_scope)
+            if failed:
+                raise failed[0]
+        await trio.to_thread.run_sync(download.complete)
+
+    async def _lane(self, peer: bytes, turn: Turn, failed: list[Exception], scope: trio.CancelScope) -> None:
+        room = self._room(peer)
+
+        async def one_turn(line: Line) -> None:
+            await pull_turn(line, turn, lambda: room.statistics().tasks_waiting > 0)
+
+        try:
+            while not turn.is_exhausted:
+                await self._with_line(peer, one_turn)
+        except (Refused, LineClosed, LocalError, OSError) as error:
+            failed.append(error)
+            scope.cancel()
+
+    def _room(self, peer: bytes) -> trio.CapacityLimiter:
+        return self._rooms.setdefault(peer, trio.CapacityLimiter(LINES_PER_PEER))
+
+    async def _with_line(self, peer: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
+        async with self._room(peer):
             idle = self._idle.get(peer)
             if idle:
                 with suppress(LineClosed):
-                    await self._over(peer, idle.pop()[1], download)
-                    return
-            await self._over(peer, await self._connect(peer), download)
+                    return await self._over(peer, idle.pop()[1], work)
+            return await self._over(peer, await self._connect(peer), work)
 
-    async def _over(self, peer: bytes, line: Line, download: Download) -> None:
+    async def _over(self, peer: bytes, line: Line, work: Callable[[Line], Awaitable[T]]) -> T:
         try:
-            await pull(line, download)
+            done = await work(line)
         except BaseException:
             # Also after a denial: what else the peer may still be sending is nobody's business to sort out.
             await line.aclose()
             raise
         self._idle.setdefault(peer, []).append((trio.current_time(), line))
+        return done
 
     async def run(self) -> None:
         """Close idle lines until cancelled, and then all."""

@@ -1,5 +1,8 @@
 """The record store as the desk uses it: records come in, are found, and are shown, a received one only after its access
-entry is durable."""
+entry is durable. Contents come and go in pieces; short ones that come at the same time are stored together."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import trio
 
@@ -7,34 +10,97 @@ from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.log.entries import Access, AccessTerms
 from l2.desk import words
-from l2.node.bodies import Origin, Record
+from l2.node.bodies import Intake, New, Origin, Record, look
 from l2.node.clock import now_ms
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.terms import code_of
 from l2.node.exchange.views import record_view
 from l2.node.hospital import Hospital
-from l2.records import is_gzip, unpack_gzip
 
 __all__ = ["Reading"]
 
+HAND_OVER_BYTES = 1024 * 1024  # pieces of a request are handed to a worker thread in such portions
+CROWD_MAX = 512  # records stored with one sync
+WAITING_MAX = 1_024
+
+Learn = Callable[[Sequence[str]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A content that is here, and whoever waits for its record."""
+
+    intake: Intake
+    rest: bytes
+    name: str
+    done: trio.Event = field(default_factory=trio.Event)
+    became: tuple[Record, bool] | Exception | None = None
+
 
 class Reading:
-    """See the module."""
+    """See the module. `run` is its task."""
 
-    def __init__(self, hospital: Hospital, threads: trio.CapacityLimiter) -> None:
-        self._records, self._threads = hospital.bodies.records, threads
+    def __init__(self, hospital: Hospital, threads: trio.CapacityLimiter, learn: Learn) -> None:
+        """`learn` writes down patients, before a record of theirs is known."""
+        self._records, self._threads, self._learn = hospital.bodies.records, threads, learn
+        self._arrivals_in, self._arrivals = trio.open_memory_channel[_Arrival](WAITING_MAX)
 
-    async def add(self, content: bytes, name: str) -> tuple[Record, bool]:
+    # -- in
+
+    async def add(self, content: bytes | AsyncIterable[bytes], name: str) -> tuple[Record, bool]:
         """Take a record in (what is inside, if it is a gzip file), and say whether it was here already.
 
         Raises `Refused` for a damaged gzip file, `LocalError` for too much.
         """
+        intake = self._records.intake()
+        portion = bytearray()
+        pieces = _all_here(content) if isinstance(content, bytes) else content
+        try:
+            async for piece in pieces:
+                portion += piece
+                if len(portion) >= HAND_OVER_BYTES:
+                    await trio.to_thread.run_sync(intake.feed, bytes(portion), limiter=self._threads)
+                    portion.clear()
+        except BaseException:
+            intake.abandon()
+            raise
+        arrival = _Arrival(intake, bytes(portion), name)
+        await self._arrivals_in.send(arrival)
+        await arrival.done.wait()
+        if isinstance(arrival.became, Exception):
+            raise arrival.became
+        assert arrival.became is not None
+        return arrival.became
 
-        def work() -> tuple[Record, bool]:
-            opened = unpack_gzip(content) if is_gzip(content) else content
-            return self._records.add(opened, name=name, now_ms=now_ms())
+    async def run(self) -> None:
+        """Make records of what has come in, as many at once as wait."""
+        while True:
+            crowd = [await self._arrivals.receive()]
+            while len(crowd) < CROWD_MAX:
+                try:
+                    crowd.append(self._arrivals.receive_nowait())
+                except trio.WouldBlock:
+                    break
+            try:
+                await self._keep(crowd)
+            except OSError as error:
+                cause = f"the record could not be stored ({error.strerror or error})"
+                for arrival in crowd:
+                    arrival.became = arrival.became or LocalError(cause, "Is the disk full? Nothing was added.")
+            for arrival in crowd:
+                arrival.done.set()
 
-        return await trio.to_thread.run_sync(work, limiter=self._threads)
+    async def _keep(self, crowd: list[_Arrival]) -> None:
+        news = await trio.to_thread.run_sync(_finish, crowd, limiter=self._threads)
+        await self._learn(list({subject for _, new in news for subject in new.info.subjects}))
+        kept = await trio.to_thread.run_sync(self._store, [new for _, new in news], limiter=self._threads)
+        for (arrival, _), became in zip(news, kept, strict=True):
+            arrival.became = became
+
+    def _store(self, news: list[New]) -> list[tuple[Record, bool]]:
+        return self._records.keep(news, now_ms=now_ms())
+
+    # -- found
 
     def find(self, record_id: bytes) -> Record:
         """Raises `LocalError`."""
@@ -63,8 +129,18 @@ class Reading:
         )
         return [record_view(record) for record in found]
 
-    async def open(self, record: Record) -> bytes:
-        return await trio.to_thread.run_sync(self._records.open, record.id, limiter=self._threads)
+    # -- out
+
+    async def open(self, record: Record) -> AsyncIterator[bytes]:
+        """The content in pieces. The first is here, and authenticated, when this returns."""
+        pieces = self._records.open_pieces(record.id)
+        first = await trio.to_thread.run_sync(_portion, pieces, limiter=self._threads)
+        return self._rest(first, pieces)
+
+    async def _rest(self, portion: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        while portion:
+            yield portion
+            portion = await trio.to_thread.run_sync(_portion, pieces, limiter=self._threads)
 
     async def access(self, dealing: Dealing, origin: Origin, practitioner: str, role: str, purpose: str) -> None:
         """Write down, durably, that a practitioner opens a received record. Raises `Refused` (NOT_GRANTED) with the
@@ -77,3 +153,31 @@ class Reading:
         if outcome.refused:
             reason = why_void(outcome.refused[0][1])
             raise Refused(Fault.NOT_GRANTED, f"grant {origin.grant} does not allow this access: {reason}")
+
+
+async def _all_here(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _finish(crowd: list[_Arrival]) -> list[tuple[_Arrival, New]]:
+    """In a thread: what has come in whole. One that is damaged is no other's fault."""
+    news: list[tuple[_Arrival, New]] = []
+    for arrival in crowd:
+        try:
+            arrival.intake.feed(arrival.rest)
+            taken = arrival.intake.finish()
+            news.append((arrival, New(taken, arrival.name, look(taken))))
+        except (Refused, LocalError, OSError) as error:
+            arrival.intake.abandon()
+            arrival.became = error
+    return news
+
+
+def _portion(pieces: Iterator[bytes]) -> bytes:
+    """In a thread: the next megabyte or so; nothing at the end."""
+    parts: list[bytes] = []
+    size = 0
+    while size < HAND_OVER_BYTES and (piece := next(pieces, b"")):
+        parts.append(piece)
+        size += len(piece)
+    return b"".join(parts)

@@ -5,7 +5,7 @@ right when the channel is attached again. Waits on the keeper; the heavy work ha
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 import trio
@@ -15,7 +15,7 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.rules.log.entries import Deny, DenyTerms, Grant, GrantTerms, Release, RequestTerms, Terms
 from l1.rules.log.fold import ANSWERED, DONE, GRANT, REQUEST
-from l2.node.bodies import Record, Spooled
+from l2.node.bodies import GrantBody, Offered, Record
 from l2.node.clock import now_ms
 from l2.node.exchange.book import Book, SharedRecord
 from l2.node.exchange.dealing import Dealing, why_void
@@ -27,6 +27,8 @@ from l2.records import release_secret
 __all__ = ["Sharing"]
 
 THREADS = 4  # sealing and opening bodies: what is left for the channels is the rest of the machine
+SERVED_MAX = 64  # bodies whose keys are held while they are pulled
+GRANTS_AT_ONCE = 512  # one sync and one append for so many
 GRANTS_PER_ANSWER_MAX = 256  # a patient with more records is answered with the newest
 
 log = structlog.get_logger()
@@ -38,6 +40,7 @@ class Sharing:
     def __init__(self, hospital: Hospital, book: Book, threads: trio.CapacityLimiter) -> None:
         self._hospital, self._book, self._threads = hospital, book, threads
         self._bodies = hospital.bodies
+        self._served: dict[tuple[bytes, bytes], Offered] = {}  # bodies being pulled, a few chunks at a time
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
@@ -90,16 +93,13 @@ class Sharing:
     # -- granting -------------------------------------------------------------------------------------------------
 
     async def grant(self, dealing: Dealing, offers: Sequence[tuple[Record, Permitted]], fee: int) -> list[int]:
-        """Seal the bodies, write the grants in one append. Their indices. Raises `LocalError`."""
-        entries: list[Grant] = []
-        terms: list[Terms] = []
-        for record, permitted in offers:
-            entry, offered = await trio.to_thread.run_sync(
-                self._prepare, dealing, record, permitted, fee, limiter=self._threads
-            )
-            entries.append(entry)
-            terms.append(offered)
-        return await self._write(dealing, offers, entries, terms)
+        """Seal the bodies, write the grants, each crowd of them in one append. Their indices. Raises `LocalError`."""
+        indices: list[int] = []
+        for start in range(0, len(offers), GRANTS_AT_ONCE):
+            crowd = offers[start : start + GRANTS_AT_ONCE]
+            prepared = await trio.to_thread.run_sync(self._prepare, dealing, crowd, fee, limiter=self._threads)
+            indices += await self._write(dealing, crowd, [grant for grant, _ in prepared], [t for _, t in prepared])
+        return indices
 
     async def _write(
         self,
@@ -116,50 +116,49 @@ class Sharing:
             refused = dict(outcome.refused)
             written = [position for position in range(len(entries)) if position not in refused]
             indices = [index for first, count in sorted(outcome.runs) for index in range(first, first + count)]
-            for position, index in zip(written, indices, strict=True):
-                await self._note(dealing, index, entries[position].lock, offers[position][0].id)
-            for position in refused:
-                await trio.to_thread.run_sync(self._forget, dealing.id, entries[position].lock)
+            noted = {
+                index: (entries[position].lock, offers[position][0].id)
+                for position, index in zip(written, indices, strict=True)
+            }
+            await self._note(dealing, noted)
+            if refused:
+                locks = [entries[position].lock for position in refused]
+                await trio.to_thread.run_sync(self._forget, dealing.id, locks)
         if refused:
             reason = why_void(next(iter(refused.values())))
             raise LocalError(f"a grant would be void: {reason}", "The others, if there were any, are written.")
         return indices
 
-    def _prepare(self, dealing: Dealing, record: Record, permitted: Permitted, fee: int) -> tuple[Grant, GrantTerms]:
-        """In a thread: the body on disk, and the grant that promises it."""
-        content = self._bodies.records.open(record.id)
-        seed = self._hospital.keys.release_seed()
-        body = self._bodies.outgoing.prepare(content, record.info, chain=dealing.chain, channel=dealing.id, seed=seed)
-        self._book.note_shared(dealing.id, body.lock, SharedRecord(record=record.id, grant=None))
-        grant = Grant(0, permitted.basis, permitted.consent, permitted.request, fee, body.lock)
-        offered = GrantTerms(
-            content=body.content,
-            cipher_root=body.cipher_root,
-            cipher_size=body.cipher_size,
-            key=body.key,
-            media_type=body.media_type,
-            record_class=body.record_class,
-            label=body.label,
-            obligations=0,
-            purposes=permitted.purposes,
-            from_ms=permitted.from_ms,
-            until_ms=permitted.until_ms,
+    def _prepare(
+        self, dealing: Dealing, offers: Sequence[tuple[Record, Permitted]], fee: int
+    ) -> list[tuple[Grant, GrantTerms]]:
+        """In a thread: the bodies' rows on disk, and the grants that promise them."""
+        bodies = self._bodies.outgoing.prepare_all(
+            [record for record, _ in offers],
+            chain=dealing.chain,
+            channel=dealing.id,
+            seed=self._hospital.keys.release_seed(),
+            beside=[self._book.shared_row(record.id) for record, _ in offers],
         )
-        return grant, offered
+        return [_offer(body, permitted, fee) for (_, permitted), body in zip(offers, bodies, strict=True)]
 
-    async def _note(self, dealing: Dealing, index: int, lock: bytes, record: bytes) -> None:
-        dealing.unreleased[index] = lock
-        shared = SharedRecord(record=record, grant=index)
-        await trio.to_thread.run_sync(self._book.note_shared, dealing.id, lock, shared)
-        if index in dealing.unreleased and dealing.channel.fold.logs[dealing.own].marks[index] & ANSWERED:
-            dealing.receipted.add(index)
+    async def _note(self, dealing: Dealing, noted: dict[int, tuple[bytes, bytes]]) -> None:
+        """Grants stand, by index: lock and record of each."""
+        dealing.unreleased |= {index: lock for index, (lock, _) in noted.items()}
+        shared = [(lock, SharedRecord(record=record, grant=index)) for index, (lock, record) in noted.items()]
+        await trio.to_thread.run_sync(self._book.note_shared, dealing.id, shared)
+        marks = dealing.channel.fold.logs[dealing.own].marks
+        confirmed = [index for index in noted if index in dealing.unreleased and marks[index] & ANSWERED]
+        if confirmed:
+            dealing.receipted.update(confirmed)
             dealing.chores.add(("release", 0))
-        self._hospital.announce("granted", dealing.id, f"grant {index}")
+        for index in noted:
+            self._hospital.announce("granted", dealing.id, f"grant {index}")
 
-    def _forget(self, channel: bytes, lock: bytes) -> None:
-        """In a thread: a body whose grant was never written."""
-        self._bodies.outgoing.drop(channel, lock)
-        self._book.forget_shared(channel, lock)
+    def _forget(self, channel: bytes, locks: Sequence[bytes]) -> None:
+        """In a thread: bodies whose grants were never written."""
+        self._bodies.outgoing.drop(channel, locks)
+        self._book.forget_shared(channel, locks)
 
     # -- answering ------------------------------------------------------------------------------------------------
 
@@ -206,34 +205,76 @@ class Sharing:
         for position, reason in outcome.refused:
             log.warning("release refused", channel=dealing.keeper.name, grant=ready[position], reason=why_void(reason))
         marks = dealing.channel.fold.logs[dealing.own].marks
-        for index in ready:
-            if marks[index] & DONE and (lock := dealing.unreleased.pop(index, None)) is not None:
-                await trio.to_thread.run_sync(self._bodies.outgoing.drop, dealing.id, lock)
+        out = [index for index in ready if marks[index] & DONE]
+        locks = [lock for index in out if (lock := dealing.unreleased.pop(index, None)) is not None]
+        await self._drop(dealing, locks)
+
+    async def _drop(self, dealing: Dealing, locks: Sequence[bytes]) -> None:
+        for lock in locks:
+            self._served.pop((dealing.id, lock), None)
+        if locks:
+            await trio.to_thread.run_sync(self._bodies.outgoing.drop, dealing.id, locks)
 
     def _secret(self, dealing: Dealing, index: int) -> bytes:
         _, terms = grant_of(dealing.channel, dealing.own, index)
-        return release_secret(self._hospital.keys.release_seed(), dealing.chain, dealing.id, terms.content)
+        return release_secret(self._hospital.keys.release_seed(), dealing.chain, dealing.id, terms.key)
 
     async def tidy(self, dealing: Dealing) -> None:
         """Forget the bodies of grants that have ended."""
-        for index, lock in list(dealing.unreleased.items()):
-            if grant_has_ended(dealing.channel, dealing.own, index):
-                dealing.unreleased.pop(index, None)
-                await trio.to_thread.run_sync(self._bodies.outgoing.drop, dealing.id, lock)
+        ended = [index for index in dealing.unreleased if grant_has_ended(dealing.channel, dealing.own, index)]
+        await self._drop(dealing, [dealing.unreleased.pop(index) for index in ended])
 
     # -- serving --------------------------------------------------------------------------------------------------
 
-    async def find_body(self, dealing: Dealing, index: int) -> Spooled:
+    async def find_body(self, dealing: Dealing, index: int) -> Offered:
         """The body of one of our grants, for its recipient. Raises `Refused` (NOT_GRANTED)."""
+        lock = self._standing(dealing, index)
+        served = self._served.get((dealing.id, lock))
+        if served is None:
+            secret = self._secret(dealing, index)
+            find = self._bodies.outgoing.find
+            served = await trio.to_thread.run_sync(find, dealing.chain, dealing.id, lock, secret)
+        if served is None:
+            raise Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
+        while len(self._served) >= SERVED_MAX:
+            self._served.pop(next(iter(self._served)))
+        self._served[dealing.id, lock] = served
+        return served
+
+    def find_bodies(
+        self, dealing: Dealing, indices: Sequence[int]
+    ) -> Callable[[], Iterator[tuple[int, Offered | Refused]]]:
+        """Many at once: what stands is settled here, the function that is returned is for a worker thread."""
+        standing: list[tuple[int, bytes, bytes] | tuple[int, Refused]] = []
+        for index in indices:
+            try:
+                standing.append((index, self._standing(dealing, index), self._secret(dealing, index)))
+            except Refused as refused:
+                standing.append((index, refused))
+
+        def find() -> Iterator[tuple[int, Offered | Refused]]:
+            for one in standing:
+                if len(one) == 2:
+                    yield one
+                    continue
+                index, lock, secret = one
+                offered = self._bodies.outgoing.find(dealing.chain, dealing.id, lock, secret)
+                gone = Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
+                yield index, gone if offered is None else offered
+
+        return find
+
+    @staticmethod
+    def _standing(dealing: Dealing, index: int) -> bytes:
+        """The lock of one of our grants that may be pulled. Raises `Refused` (NOT_GRANTED)."""
         channel = dealing.channel
         if not stands(channel, dealing.own, index, GRANT) or grant_has_ended(channel, dealing.own, index):
             raise Refused(Fault.NOT_GRANTED, f"grant {index} does not stand")
-        grant, _ = grant_of(channel, dealing.own, index)
-        secret = self._secret(dealing, index)
-        spooled = await trio.to_thread.run_sync(self._bodies.outgoing.find, dealing.id, grant.lock, secret)
-        if spooled is None:
-            raise Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
-        return spooled
+        return grant_of(channel, dealing.own, index)[0].lock
+
+    def forget_served(self) -> None:
+        """Keys of bodies that are being sent are kept for a while; a record was erased, so none stays."""
+        self._served.clear()
 
     # -- after a start --------------------------------------------------------------------------------------------
 
@@ -273,7 +314,26 @@ class Sharing:
         for index in find_marks(dealing.channel, dealing.own, "grants"):
             grant, _ = dealing.channel.readers[dealing.own].entry(index)
             if isinstance(grant, Grant) and grant.lock in orphans:
-                self._book.note_shared(dealing.id, grant.lock, SharedRecord(orphans.pop(grant.lock), index))
+                self._book.note_shared(dealing.id, [(grant.lock, SharedRecord(orphans.pop(grant.lock), index))])
                 self._take_up_grant(dealing, index, grant.lock)
-        for lock in orphans:
-            await trio.to_thread.run_sync(self._forget, dealing.id, lock)
+        if orphans:
+            await trio.to_thread.run_sync(self._forget, dealing.id, list(orphans))
+
+
+def _offer(body: GrantBody, permitted: Permitted, fee: int) -> tuple[Grant, GrantTerms]:
+    """The grant that promises a body; its time is set when it is written."""
+    grant = Grant(0, permitted.basis, permitted.consent, permitted.request, fee, body.lock)
+    offered = GrantTerms(
+        content=body.content,
+        cipher_root=body.cipher_root,
+        cipher_size=body.cipher_size,
+        key=body.key,
+        media_type=body.media_type,
+        record_class=body.record_class,
+        label=body.label,
+        obligations=0,
+        purposes=permitted.purposes,
+        from_ms=permitted.from_ms,
+        until_ms=permitted.until_ms,
+    )
+    return grant, offered

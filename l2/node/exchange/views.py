@@ -157,4 +157,5 @@ def record_view(record: Record) -> words.RecordView:
         name=record.name,
         channel=None if origin is None else origin.channel.hex(),
         grant=None if origin is None else origin.grant,
+        digest=record.digest.hex(),
     )

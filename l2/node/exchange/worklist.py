@@ -29,3 +29,14 @@ class Worklist(Generic[Item]):
         item = await self._take.receive()
         self._waiting.discard(item)
         return item
+
+    async def take_many(self, most: int) -> list[Item]:
+        """What waits, at least one piece."""
+        items = [await self._take.receive()]
+        while len(items) < most:
+            try:
+                items.append(self._take.receive_nowait())
+            except trio.WouldBlock:
+                break
+        self._waiting.difference_update(items)
+        return items

@@ -15,7 +15,8 @@ def refused(fault: Fault) -> "pytest.RaisesExc[Refused]":
 
 
 def wrapped() -> bytes:
-    return keys.wrap(BODY_KEY, one_time=ALICE, peer=keys.exchange_public(BOB), secret=SECRET, place=PLACE, root=ROOT)
+    shared = keys.agree(ALICE, keys.exchange_public(BOB))
+    return keys.wrap(BODY_KEY, shared=shared, secret=SECRET, place=PLACE, root=ROOT)
 
 
 def test_both_hospitals_compute_the_same_channel_secret_and_each_channel_has_its_own() -> None:
@@ -44,16 +45,23 @@ def test_the_release_secret_can_be_computed_again_and_opens_its_lock() -> None:
 
 
 def test_a_wrapped_key_opens_with_one_time_key_and_secret() -> None:
-    alice = keys.exchange_public(ALICE)
+    shared = keys.agree(BOB, keys.exchange_public(ALICE))
     assert len(wrapped()) == 48
-    assert keys.unwrap(wrapped(), one_time=BOB, peer=alice, secret=SECRET, place=PLACE, root=ROOT) == BODY_KEY
+    assert keys.unwrap(wrapped(), shared=shared, secret=SECRET, place=PLACE, root=ROOT) == BODY_KEY
 
 
-@pytest.mark.parametrize("wrong", ["one_time", "peer", "secret", "place", "root"])
+@pytest.mark.parametrize("wrong", ["shared", "secret", "place", "root"])
 def test_a_wrapped_key_opens_with_nothing_else(wrong: str) -> None:
-    right = {"one_time": BOB, "peer": keys.exchange_public(ALICE), "secret": SECRET, "place": PLACE, "root": ROOT}
+    shared = keys.agree(BOB, keys.exchange_public(ALICE))
+    right = {"shared": shared, "secret": SECRET, "place": PLACE, "root": ROOT}
     with refused(Fault.BAD_CIPHERTEXT):
         keys.unwrap(wrapped(), **(right | {wrong: bytes([9]) * 32}))
+
+
+def test_a_grants_keys_follow_from_the_records_own_and_differ_from_grant_to_grant() -> None:
+    one, two = keys.grant_keys(BODY_KEY, b"1" * 16), keys.grant_keys(BODY_KEY, b"2" * 16)
+    assert one == keys.grant_keys(BODY_KEY, b"1" * 16)
+    assert len({*one, *two, *keys.grant_keys(SECRET, b"1" * 16), BODY_KEY}) == 7
 
 
 def test_keys_of_small_order_and_wrong_length_are_refused() -> None:

@@ -1,6 +1,6 @@
 """A hospital at its desk: real folder, stores and channel; whoever would act on them only notes what it was asked."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,8 @@ class NotingExchange(Exchange):
         written: words.Written = self._note("append", channel, tuple(drafts), wait)
         return written
 
-    async def add_record(self, content: bytes, name: str) -> words.RecordAdded:
+    async def add_record(self, pieces: bytes | AsyncIterable[bytes], name: str) -> words.RecordAdded:
+        content = pieces if isinstance(pieces, bytes) else b"".join([piece async for piece in pieces])
         added: words.RecordAdded = self._note("add", content, name)
         return added
 
@@ -67,9 +68,15 @@ class NotingExchange(Exchange):
         found: list[words.RecordView] = self._note("records", patient, class_, label, origin)
         return found
 
-    async def content(self, record_id: bytes, practitioner: str, role: str, purpose: str) -> bytes:
+    async def content(
+        self, record_id: bytes, practitioner: str, role: str, purpose: str
+    ) -> tuple[int, AsyncIterator[bytes]]:
         content: bytes = self._note("content", record_id, practitioner, role, purpose)
-        return content
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        return len(content), pieces()
 
     async def grant_consent(self, wanted: words.ConsentWanted) -> int:
         index: int = self._note("consent", wanted)

@@ -9,15 +9,14 @@ from l1.ground.codes import PurposeOfUse
 from l1.ground.faults import LocalError
 from l1.rules.log.fold import CONSENT, GRANT
 from l2.link import LineClosed
-from l2.node.bodies import Download
-from l2.node.exchange import fetching
+from l2.node.exchange import exchange
 from l2.node.exchange.book import SharedRecord
 from l2.node.exchange.logs import find_marks, newest
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.terms import code_of, mask_of, name_of, names_of
 from l2.node.exchange.worklist import Worklist
 from tests.unit.l2.node.exchange.test_exchange import make_world, until
-from tests.unit.l2.node.exchange.world import YEAR_MS, observation
+from tests.unit.l2.node.exchange.world import YEAR_MS
 
 
 def test_codes_go_by_their_names() -> None:
@@ -64,13 +63,13 @@ async def test_what_costs_something_is_fetched_only_when_asked(tmp_path: Path) -
 
 
 async def test_a_fetch_of_its_own_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("l2.node.exchange.exchange.RETRY_S_MIN", 0.001)
+    monkeypatch.setattr("l2.node.exchange.background.RETRY_S_MIN", 0.001)
     world = make_world(tmp_path, b={"auto_fetch": True})
     world.may_dial = False
     async with world.running():
         await world.consent()
         await world.share(await world.record())
-        await until(lambda: world.b.exchange._pauses != {})
+        await until(lambda: world.b.exchange._background._pauses != {})
         world.may_dial = True
         await until(lambda: len(world.b.exchange.records(origin="received")) == 1)
 
@@ -117,12 +116,12 @@ async def test_bodies_without_a_note_find_their_grant_or_are_forgotten(tmp_path:
         await world.b_knows_all()
         ((channel, lock),) = world.a.bodies.outgoing.locks()
         book = world.a.exchange._book
-        book.note_shared(channel, lock, SharedRecord(bytes.fromhex(record), None))
+        book.note_shared(channel, [(lock, SharedRecord(bytes.fromhex(record), None))])
         seed = world.a.hospital.keys.release_seed()
         stored = world.a.bodies.records.find(bytes.fromhex(record))
         assert stored is not None
         chain = world.a.keeper.channel.context.chain
-        world.a.bodies.outgoing.prepare(observation("anna"), stored.info, chain=chain, channel=channel, seed=seed)
+        world.a.bodies.outgoing.prepare(stored, chain=chain, channel=channel, seed=seed)
         assert len(world.a.bodies.outgoing.locks()) == 2
     for side in (world.a, world.b):
         side.bodies.close()
@@ -148,9 +147,10 @@ async def test_a_release_that_does_not_come_is_not_waited_for_forever(
             await trio.lowlevel.checkpoint()
 
         world.a.exchange._sharing.release = never  # type: ignore[method-assign, assignment]
-        dealing = world.b.exchange._dealings[bytes.fromhex(world.b.id)]
-        assert await world.b.exchange._fetching.fetch(dealing, grant, wait_s=0.001) is None
-        assert fetching.RELEASE_S > 1
+        assert exchange.RELEASE_S > 1
+        monkeypatch.setattr(exchange, "RELEASE_S", 0.001)
+        with pytest.raises(LocalError, match="has not released"):
+            await world.b.exchange.fetch(bytes.fromhex(world.b.id), grant)
         assert [view.state for view in world.b.exchange.grants(None)] == ["received"]
         await world.b_knows_all()
         await held(world.a.exchange._dealings[bytes.fromhex(world.a.id)])
@@ -207,21 +207,20 @@ class _Line:
 
 
 async def test_idle_lines_are_used_again_and_dead_ones_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def pull(line: _Line, _download: object) -> None:
+    async def gather(line: _Line, *_: object) -> None:
         await trio.lowlevel.checkpoint()
         if line.dead:
             raise LineClosed("dead")
 
-    monkeypatch.setattr("l2.node.exchange.pulling.pull", pull)
+    monkeypatch.setattr("l2.node.exchange.pulling.gather", gather)
     monkeypatch.setattr("l2.node.exchange.pulling.IDLE_S", 0.001)
     world = _BrokenOnce()
     pulls = Pulls(world.connect)  # type: ignore[arg-type]
-    download: Download = None  # type: ignore[assignment]
-    await pulls.pull(b"peer", download)
-    await pulls.pull(b"peer", download)
+    await pulls.gather(b"peer", b"channel", [1], b"key")
+    await pulls.gather(b"peer", b"channel", [1], b"key")
     assert len(world.lines) == 1
     world.lines[0].dead = True
-    await pulls.pull(b"peer", download)
+    await pulls.gather(b"peer", b"channel", [1], b"key")
     assert [line.closed for line in world.lines] == [True, False]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pulls.run)

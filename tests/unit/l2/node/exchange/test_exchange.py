@@ -231,7 +231,7 @@ async def test_a_restart_takes_up_what_was_under_way(tmp_path: Path) -> None:
         # A's release task is gone before the receipt comes: the process ends between the two.
         world.a.exchange._listener.heard = lambda dealing, arrived: None  # type: ignore[method-assign]
         dealing = world.b.exchange._dealings[bytes.fromhex(world.b.id)]
-        assert await world.b.exchange._fetching.fetch(dealing, grants[0], wait_s=0) is None
+        assert await world.b.exchange._fetching.obtain(dealing, [grants[0]]) == {}
         await world.b_knows_all()
         orphan = world.a.bodies.outgoing.locks()[-1]
     for side in (world.a, world.b):

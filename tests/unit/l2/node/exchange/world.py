@@ -197,7 +197,8 @@ class World:
             await other.keeper.wait_until(lambda channel, size=size: channel.peer.size >= size, FAR_S, "arrival")  # type: ignore[misc]
 
     async def open_at_b(self, record: str, purpose: str = "TREAT") -> bytes:
-        return await self.b.exchange.content(bytes.fromhex(record), "dr-b", "PHYSICIAN", purpose)
+        _, pieces = await self.b.exchange.content(bytes.fromhex(record), "dr-b", "PHYSICIAN", purpose)
+        return b"".join([piece async for piece in pieces])
 
 
 def observation(patient: str) -> bytes:

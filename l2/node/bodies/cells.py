@@ -1,0 +1,164 @@
+"""Where ciphertext rests: cells in files. A cell is a head, which holds the one key to it, and the chunks of a body.
+
+A large body has a file of its own; many small ones share one, written with one sync. Keys lie in heads and nowhere
+else, so that to overwrite a head in place is to destroy what it opens; the index, which copies on write, never holds
+one. Knows neither records nor grants. docs/spec/records.md, rules REST-1, 2, 4 and 6.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import BinaryIO
+
+from l1.ground.codec import Shape
+from l1.ground.faults import Fault, require
+from l2.node.bodies.files import make_folder, open_private, remove, sweep, sync, write_whole
+from l2.node.bodies.index import Entropy, Index
+from l2.records.body import chunk_count, chunk_size
+from l2.records.keys import BOX_OVERHEAD, KEY_BYTES, NONCE_BYTES, box, unbox
+from l2.records.limits import SEALED_CHUNK_BYTES
+
+__all__ = ["HEAD_BYTES", "Cell", "Cells", "place_key"]
+
+_EPOCH_BYTES = 4
+HEAD_BYTES = _EPOCH_BYTES + BOX_OVERHEAD + KEY_BYTES
+FILE_BYTES = 16
+PLACE_BYTES = 32
+
+
+class Cell(Shape, frozen=True):
+    """`size` is that of the ciphertext, `place` what its chunks are bound to."""
+
+    file: bytes
+    offset: int
+    size: int
+    place: bytes
+
+
+class Cells:
+    """All cells of a hospital. Every method is synchronous and safe in worker threads; what returned is durable."""
+
+    def __init__(self, folder: Path, index: Index, entropy: Entropy) -> None:
+        self._folder = make_folder(folder)
+        sweep(self._folder)
+        self.index, self.entropy = index, entropy
+        self.places = index.table("places")
+
+    def path(self, file: bytes) -> Path:
+        return self._folder / file.hex()
+
+    def new_file(self) -> bytes:
+        return self.entropy(FILE_BYTES)
+
+    def new_place(self) -> bytes:
+        return self.entropy(PLACE_BYTES)
+
+    # -- heads
+
+    def head(self, key: bytes, what: bytes, place: bytes) -> bytes:
+        """[REST-2] A key boxed under the newest epoch's key; `what` it is and its cell's `place` are bound in."""
+        ring = self.index.ring
+        return ring.epoch.to_bytes(_EPOCH_BYTES, "big") + box(ring.key, key, what + place, self.entropy(NONCE_BYTES))
+
+    def unhead(self, head: bytes, what: bytes, place: bytes) -> bytes:
+        """Raises `Refused` (BAD_CIPHERTEXT): another key, another place, destroyed or damaged."""
+        require(len(head) == HEAD_BYTES, Fault.BAD_CIPHERTEXT, "a cell without a head")
+        return unbox(self.index.ring.of(int.from_bytes(head[:_EPOCH_BYTES], "big")), head[_EPOCH_BYTES:], what + place)
+
+    def key(self, cell: Cell, what: bytes) -> bytes:
+        """The key in a cell's head. Raises `Refused` (BAD_CIPHERTEXT), `OSError` without the file."""
+        with self.path(cell.file).open("rb") as file:
+            file.seek(cell.offset)
+            return self.unhead(file.read(HEAD_BYTES), what, cell.place)
+
+    def set_heads(self, heads: Iterable[tuple[Cell, bytes]]) -> None:
+        """Overwrite heads in place, each file with one sync."""
+        ordered = sorted(heads, key=lambda pair: (pair[0].file, pair[0].offset))
+        for name, pairs in groupby(ordered, key=lambda pair: pair[0].file):
+            with self.path(name).open("r+b") as file:
+                for cell, head in pairs:
+                    file.seek(cell.offset)
+                    file.write(head)
+                file.flush()
+                os.fsync(file.fileno())
+
+    # -- writing
+
+    def write_pack(self, bodies: Sequence[tuple[bytes, bytes, bytes]]) -> list[Cell]:
+        """Short bodies, each as head, ciphertext and place, in one new file."""
+        name, offset = self.new_file(), 0
+        cells: list[Cell] = []
+        for head, chunk, place in bodies:
+            cells.append(Cell(name, offset, len(chunk), place))
+            offset += len(head) + len(chunk)
+        write_whole(self.path(name), (part for head, chunk, _ in bodies for part in (head, chunk)))
+        return cells
+
+    def open_file(self, name: bytes) -> BinaryIO:
+        """A file to write chunks into by position (`seat`); `sync` makes it durable."""
+        return open_private(self.path(name))
+
+    def sync(self, name: bytes) -> None:
+        sync(self.path(name))
+
+    @staticmethod
+    def seat(index: int) -> int:
+        """Where a chunk begins in a file that is one cell."""
+        return HEAD_BYTES + index * SEALED_CHUNK_BYTES
+
+    # -- reading
+
+    def chunks(self, cell: Cell) -> Iterator[bytes]:
+        """The ciphertext chunks, in order."""
+        with self.path(cell.file).open("rb") as file:
+            file.seek(cell.offset + HEAD_BYTES)
+            for index in range(chunk_count(cell.size)):
+                yield file.read(chunk_size(index, cell.size))
+
+    def read(self, cell: Cell, indices: Sequence[int]) -> list[bytes]:
+        """Some of the chunks. Raises `Refused` (NO_SUCH_CHUNK)."""
+        found: list[bytes] = []
+        with self.path(cell.file).open("rb") as file:
+            for index in indices:
+                size = chunk_size(index, cell.size)
+                file.seek(cell.offset + self.seat(index))
+                found.append(file.read(size))
+        return found
+
+    def has(self, cell: Cell) -> bool:
+        return self.path(cell.file).exists()
+
+    # -- destroying
+
+    def destroy(self, cells: Iterable[Cell]) -> None:
+        """[REST-6] Overwrite heads, and what short bodies hold, in place; with one sync for each file. A file that is
+        gone already is no fault."""
+        ordered = sorted(cells, key=lambda cell: (cell.file, cell.offset))
+        for name, group in groupby(ordered, key=lambda cell: cell.file):
+            path = self.path(name)
+            if not path.exists():
+                continue
+            with path.open("r+b") as file:
+                for cell in group:
+                    file.seek(cell.offset)
+                    file.write(bytes(HEAD_BYTES + min(cell.size, SEALED_CHUNK_BYTES)))
+                file.flush()
+                os.fsync(file.fileno())
+
+    def tidy(self, files: Iterable[bytes]) -> None:
+        """Remove those of the files that no cell is left in."""
+        for name in set(files):
+            if not self.places.has(name):
+                remove(self.path(name))
+
+    def sweep_orphans(self) -> None:
+        """Remove files that no row knows: a crash came between them and their rows."""
+        for path in list(self._folder.iterdir()):
+            if not self.places.has(bytes.fromhex(path.name)):
+                path.unlink(missing_ok=True)
+
+
+def place_key(cell: Cell) -> bytes:
+    """A cell's key in the table of places."""
+    return cell.file + cell.offset.to_bytes(8, "big")

@@ -1,0 +1,118 @@
+"""What a release is followed by: bodies are opened, verified to the last byte, and stay where they are as records.
+
+The body's own key replaces the one-time key in the cell's head; so a record that arrived is never sealed again, and
+its one-time key is destroyed with the same write. Many at once cost two syncs. docs/spec/records.md, PULL-7.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from l1.ground.faults import Fault, LocalError, Refused, require
+from l2.node.bodies.cells import Cells
+from l2.node.bodies.incoming import ONE_TIME_KEY, Incoming, Waiting, require_complete
+from l2.node.bodies.intake import RECORD_KEY, Seen, Taken
+from l2.node.bodies.store import Origin, Record, RecordStore, look
+from l2.records.body import open_body
+from l2.records.cipher import BodyCipher
+from l2.records.info import RecordInfo
+from l2.records.keys import agree, key_digest, lock_of, unwrap
+
+__all__ = ["Opener", "Released"]
+
+Agree = Callable[[bytes, bytes], bytes]
+
+
+@dataclass(frozen=True)
+class Released:
+    """A grant whose secret has come."""
+
+    grant: int
+    secret: bytes
+
+
+@dataclass(frozen=True)
+class _Opened:
+    row: Waiting
+    head: bytes
+    record: Record
+
+
+class Opener:
+    """Synchronous, safe in worker threads; what returned is durable."""
+
+    def __init__(self, cells: Cells, incoming: Incoming, records: RecordStore) -> None:
+        self._cells, self._incoming, self._records = cells, incoming, records
+
+    def keep(
+        self, channel: bytes, released: Sequence[Released], *, custodian: bytes, name: str = "", now_ms: int
+    ) -> dict[int, Record | Refused | LocalError]:
+        """What became of each grant: its record; or `Refused` where it does not open to what was granted, and
+        `LocalError` where the ciphertext is not here. Safe to repeat."""
+        outcome: dict[int, Record | Refused | LocalError] = {}
+        opened: list[tuple[int, _Opened]] = []
+        agreed = _agreeing()
+        for one in released:
+            known = self._records.find_received(channel, one.grant)
+            if known is not None and self._incoming.find(channel, one.grant) is None:
+                outcome[one.grant] = known
+                continue
+            try:
+                origin = Origin(channel=channel, grant=one.grant, custodian=custodian)
+                row = require_complete(self._incoming.find(channel, one.grant))
+                opened.append((one.grant, self._open(row, one.secret, origin, name, now_ms, agreed)))
+            except (Refused, LocalError) as error:
+                outcome[one.grant] = error
+        self._cells.set_heads((done.row.cell, done.head) for _, done in opened)
+        rows = [row for _, done in opened for row in self._records.rows_of(done.record)]
+        gone = [(self._incoming.rows, self._incoming.row_key(channel, grant), None) for grant, _ in opened]
+        self._cells.index.write([*rows, *gone])
+        return outcome | {grant: done.record for grant, done in opened}
+
+    def _open(self, row: Waiting, secret: bytes, origin: Origin, name: str, now_ms: int, agreed: Agree) -> _Opened:
+        body, cell = row.body, row.cell
+        require(lock_of(secret) == body.lock, Fault.BAD_DIGEST, "the secret does not open the grant's lock")
+        key = self._key(row, secret, agreed)
+        require(key_digest(key) == body.key, Fault.BAD_DIGEST, "the key is not the one that the grant names")
+        hasher, size, seen = sha256(), 0, Seen()
+        for piece in open_body(self._cells.chunks(cell), cell.size, BodyCipher(key, cell.place), body.content):
+            hasher.update(piece)
+            size += len(piece)
+            seen.add(piece)
+        digest = hasher.digest()
+        info = look(Taken(digest, size, seen.bytes, seen.whole))
+        if info.label < body.label:
+            info = _with_label(info, body.label)
+        id_ = self._records.id_of(digest, origin)
+        return _Opened(
+            row,
+            self._cells.head(key, RECORD_KEY, cell.place),
+            Record(id_, name, size, now_ms, info, digest, cell, origin),
+        )
+
+    def _key(self, row: Waiting, secret: bytes, agreed: Agree) -> bytes:
+        try:
+            one_time = self._cells.key(row.cell, ONE_TIME_KEY)
+        except Refused:
+            # A crash came between the head and the row: the key that is due there is there already.
+            return self._cells.key(row.cell, RECORD_KEY)
+        shared = agreed(one_time, row.peer_one_time)
+        return unwrap(row.wrapped, shared=shared, secret=secret, place=row.cell.place, root=row.body.cipher_root)
+
+
+def _agreeing() -> Agree:
+    """`agree`, once for every pair of keys: grants that came in one pull share theirs."""
+    known: dict[tuple[bytes, bytes], bytes] = {}
+
+    def agreed(private: bytes, public: bytes) -> bytes:
+        pair = private, public
+        if pair not in known:
+            known[pair] = agree(private, public)
+        return known[pair]
+
+    return agreed
+
+
+def _with_label(info: RecordInfo, label: int) -> RecordInfo:
+    fields = {name: getattr(info, name) for name in info.__struct_fields__}
+    return RecordInfo(**(fields | {"label": label}))

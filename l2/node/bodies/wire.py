@@ -1,0 +1,133 @@
+"""The messages of a records line, as canonical msgpack arrays. All types are even: who does not know them must say so.
+
+docs/spec/records.md, rules PULL-*.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from l1.ground.codec import Shape, decoder
+from l1.ground.fields import ChannelId, Digest, Size
+from l1.ground.limits import FRAME_BYTES_MAX
+from l2.records.limits import SEALED_CHUNK_BYTES
+
+__all__ = [
+    "CHUNK",
+    "DENIED",
+    "GATHER",
+    "GATHERED",
+    "GATHER_MAX",
+    "HASHES",
+    "HASHES_PER_MESSAGE",
+    "MESSAGES",
+    "PULL",
+    "RANGES_MAX",
+    "WRAPPED",
+    "Chunk",
+    "Denied",
+    "Gather",
+    "Gathered",
+    "Hashes",
+    "Pull",
+    "Short",
+    "Unsent",
+    "Wrapped",
+    "decode_chunk",
+    "decode_denied",
+    "decode_gather",
+    "decode_gathered",
+    "decode_hashes",
+    "decode_pull",
+    "decode_wrapped",
+]
+
+PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED = 32, 34, 36, 38, 40, 42, 44
+
+MESSAGES = frozenset({PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED})
+"""Every type that a records line must understand."""
+
+RANGES_MAX = 1_024  # gaps named in one pull; a download with more asks again
+HASHES_PER_MESSAGE = 16_384  # 512 KiB
+GATHER_MAX = 1_024  # short bodies asked for in one message: one sync, one append and one hand-over for all of them
+
+_Wrap = Annotated[bytes, Meta(max_length=256)]
+
+
+class Pull(Shape, frozen=True):
+    """Recipient: send me of the body of that grant. With a one-time key: all chunk hashes, and the wrapped key.
+    `ranges` are first and past-the-last chunk, ascending."""
+
+    channel: ChannelId
+    grant: Size
+    one_time: Digest | None
+    ranges: Annotated[tuple[tuple[Size, Size], ...], Meta(max_length=RANGES_MAX)]
+
+
+class Hashes(Shape, frozen=True):
+    """Custodian: chunk hashes in order, 32 bytes each; as many messages as it takes."""
+
+    hashes: Annotated[bytes, Meta(max_length=HASHES_PER_MESSAGE * 32)]
+
+
+class Chunk(Shape, frozen=True):
+    """Custodian: one ciphertext chunk."""
+
+    index: Size
+    data: bytes
+
+
+class Wrapped(Shape, frozen=True):
+    """Custodian: the body's key under both one-time keys and the secret not yet released."""
+
+    one_time: Digest
+    wrapped: _Wrap
+
+
+class Denied(Shape, frozen=True):
+    """Custodian: that pull is not answered, and why."""
+
+    fault: int
+    detail: Annotated[str, Meta(max_length=500)]
+
+
+class Gather(Shape, frozen=True):
+    """Recipient: send me these short bodies, of one chunk each. `grants` ascend."""
+
+    channel: ChannelId
+    one_time: Digest
+    grants: Annotated[tuple[Size, ...], Meta(min_length=1, max_length=GATHER_MAX)]
+
+
+class Short(Shape, frozen=True, gc=False):
+    """One short body."""
+
+    grant: Size
+    chunk: Annotated[bytes, Meta(max_length=SEALED_CHUNK_BYTES)]
+    wrapped: _Wrap
+
+
+class Unsent(Shape, frozen=True, gc=False):
+    """One that is not sent, and why."""
+
+    grant: Size
+    fault: int
+    detail: Annotated[str, Meta(max_length=200)]
+
+
+class Gathered(Shape, frozen=True):
+    """Custodian: some of what was gathered; the last message of an answer says so."""
+
+    one_time: Digest
+    bodies: Annotated[tuple[Short, ...], Meta(max_length=GATHER_MAX)]
+    unsent: Annotated[tuple[Unsent, ...], Meta(max_length=GATHER_MAX)]
+    last: bool
+
+
+decode_pull = decoder(Pull, bytes_max=64 * 1024, what="pull")
+decode_hashes = decoder(Hashes, bytes_max=FRAME_BYTES_MAX, what="chunk hashes")
+decode_chunk = decoder(Chunk, bytes_max=FRAME_BYTES_MAX, what="chunk")
+decode_wrapped = decoder(Wrapped, bytes_max=1024, what="wrapped key")
+decode_denied = decoder(Denied, bytes_max=4096, what="denial")
+decode_gather = decoder(Gather, bytes_max=64 * 1024, what="gathering")
+decode_gathered = decoder(Gathered, bytes_max=FRAME_BYTES_MAX, what="gathered bodies")

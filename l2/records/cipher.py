@@ -1,0 +1,62 @@
+"""One body's cipher: XChaCha20-Poly1305 over its chunks, each bound to its index, its place and whether it is the last.
+
+The nonce is the chunk's index in 24 bytes, big-endian: so its first 16 bytes are zeros for every chunk, and the subkey
+that XChaCha20 derives from them is the same for the whole body. It is derived once; then OpenSSL's ChaCha20-Poly1305
+seals the same bytes as libsodium, twice as fast. A short body never gets that far and is libsodium's.
+Source: draft-irtf-cfrg-xchacha-03, sections 2.2 and 2.3; RFC 8439; docs/spec/records.md, BODY-3.
+"""
+
+from functools import cached_property
+from struct import pack, unpack
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt
+from nacl.exceptions import CryptoError
+
+from l1.ground.faults import Fault, Refused, require
+from l2.records.limits import TAG_BYTES
+
+__all__ = ["BodyCipher", "subkey_of"]
+
+_CONSTANTS = unpack("<4I", b"expand 32-byte k")
+
+
+def subkey_of(key: bytes) -> bytes:
+    """HChaCha20 of a key and 16 zero bytes: ChaCha20's block, with the state it started from taken off again."""
+    block = Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor().update(bytes(64))
+    words = unpack("<16I", block)
+    first = ((word - constant) & 0xFFFF_FFFF for word, constant in zip(words[:4], _CONSTANTS, strict=True))
+    return pack("<8I", *first, *words[12:])  # words 12 to 15 started as zeros
+
+
+class BodyCipher:
+    """[BODY-3] Seals and opens chunks of one body. The key must be fresh: it encrypts this body and nothing else."""
+
+    def __init__(self, key: bytes, place: bytes) -> None:
+        self._key = key
+        self._data = (place + b"\x00", place + b"\x01")
+
+    @cached_property
+    def _fast(self) -> ChaCha20Poly1305:
+        return ChaCha20Poly1305(subkey_of(self._key))
+
+    def seal(self, plain: bytes, index: int, last: bool) -> bytes:
+        """A ciphertext chunk."""
+        if index:
+            return self._fast.encrypt(index.to_bytes(12, "big"), plain, self._data[last])
+        return crypto_aead_xchacha20poly1305_ietf_encrypt(plain, self._data[last], bytes(24), self._key)
+
+    def open(self, chunk: bytes, index: int, last: bool) -> bytes:
+        """The plaintext of a chunk. Raises `Refused` (BAD_CIPHERTEXT)."""
+        require(len(chunk) >= TAG_BYTES, Fault.BAD_CIPHERTEXT, f"chunk {index} is cut short")
+        try:
+            if index:
+                return self._fast.decrypt(index.to_bytes(12, "big"), chunk, self._data[last])
+            return crypto_aead_xchacha20poly1305_ietf_decrypt(
+                chunk, self._data[last], index.to_bytes(24, "big"), self._key
+            )
+        except (CryptoError, InvalidTag):
+            raise Refused(Fault.BAD_CIPHERTEXT, f"chunk {index} does not open under its key and place") from None
