@@ -4,6 +4,7 @@ from typing import Any
 
 from l1.ground.faults import LocalError, Refused
 from l1.reader import Reader
+from l1.rules.outcomes import open_item
 from l1.rules.transactions import account_of, decode_transaction, transaction_id
 
 __all__ = ["fetch_block"]
@@ -25,12 +26,14 @@ async def fetch_block(reader: Reader, height: int) -> dict[str, Any]:
 
 def _shown(data: bytes, chain: bytes) -> dict[str, Any]:
     try:
-        transaction, _ = decode_transaction(data, chain)
+        signed, failed = open_item(data)
+        transaction, _ = decode_transaction(signed, chain)
     except Refused as refusal:
         raise LocalError(f"a transaction does not decode: {refusal}", "Renew this program.") from None
     return {
-        "id": transaction_id(data).hex(),
+        "id": transaction_id(signed).hex(),
         "account": account_of(transaction.key).hex(),
         "nonce": transaction.nonce,
         "action": type(transaction.action).__name__,
+        "failed": None if failed is None else failed.name.lower().replace("_", " "),
     }

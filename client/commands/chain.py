@@ -31,11 +31,24 @@ FOLDER = click.option("--folder", "-F", envvar="INTERWARD_CHAIN", required=True,
 @click.option("--heartbeat-ms", type=MS, default=5_000, show_default=True, help="Between empty blocks.")
 @click.option("--block-ms", type=MS, default=100, show_default=True, help="Between full blocks.")
 @click.option("--window-min-ms", type=MS, default=2_000, show_default=True, help="Least challenge window.")
-def init(*, folder: Path, name: str, total: int, heartbeat_ms: int, block_ms: int, window_min_ms: int) -> None:
+@click.option("--fee", type=click.IntRange(0), default=0, show_default=True, help="Credits for every transaction.")
+@click.option("--fee-per-kib", type=click.IntRange(0), default=0, show_default=True, help="And for every KiB of it.")
+def init(
+    *,
+    folder: Path,
+    name: str,
+    total: int,
+    heartbeat_ms: int,
+    block_ms: int,
+    window_min_ms: int,
+    fee: int,
+    fee_per_kib: int,
+) -> None:
     """Make a new chain: genesis.json, authority.key, registrar.key, config.toml. The registrar owns all credits."""
     command = node_command(
         *("l1.node", "init", "--folder", folder, "--name", name, "--credits", total),
         *("--heartbeat-ms", heartbeat_ms, "--block-ms", block_ms, "--window-min-ms", window_min_ms),
+        *("--fee", fee, "--fee-per-kib", fee_per_kib),
     )
     status = subprocess.run(command, check=False).returncode
     if status:

@@ -18,6 +18,7 @@ HEIGHT_MAX = 2**48
 CLOCK_SKEW_MS_MAX = 5 * 60_000  # hospital clocks drift; more than this and "now" means nothing
 HEADER_AHEAD_MS_MAX = 60_000  # a reader refuses headers further ahead of its own clock
 
+REGISTRARS_MAX = 64  # of a chain: a consortium, not a crowd
 TRANSACTION_BYTES_MAX = 256 * 1024  # a checkpoint of 500 channels with four signed commitments each fits
 BLOCK_BYTES_MAX = 4 * 1024 * 1024
 BLOCK_TRANSACTIONS_MAX = 5_000

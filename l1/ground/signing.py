@@ -33,6 +33,7 @@ class Purpose(Enum):
     RESUME = b"resume"
     HELLO = b"hello"
     ERASURE = b"erasure"
+    PARAMETERS = b"parameters"  # a registrar agrees to what the chain lives by
 
 
 class Context(Shape, frozen=True):

@@ -45,6 +45,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     init.add_argument("--block-ms", type=int, default=Parameters().block_ms)
     init.add_argument("--window-min-ms", type=int, default=Parameters().window_ms_min)
     init.add_argument("--key-window-ms", type=int, default=Parameters().key_window_ms)
+    init.add_argument("--fee", type=int, default=Parameters().fee)
+    init.add_argument("--fee-per-kib", type=int, default=Parameters().fee_per_kib)
     run = verbs.add_parser("run", help="run the authority's node")
     follow = verbs.add_parser("follow", help="follow a chain, executing every block again")
     follow.add_argument("--genesis", type=Path, required=True)
@@ -65,6 +67,8 @@ def init(asked: argparse.Namespace) -> None:
         block_ms=asked.block_ms,
         window_ms_min=asked.window_min_ms,
         key_window_ms=asked.key_window_ms,
+        fee=asked.fee,
+        fee_per_kib=asked.fee_per_kib,
     )
     try:
         found_chain(

@@ -17,6 +17,7 @@ from l1.node.pool import Pool
 from l1.node.store import ChainStore, Place
 from l1.rules.blocks import Block, Header, next_clock_ms
 from l1.rules.genesis import Genesis, chain_id
+from l1.rules.outcomes import open_item
 from l1.rules.transactions import transaction_id
 
 __all__ = ["Chain", "Offload", "here", "in_thread"]
@@ -156,7 +157,7 @@ class Chain:
         self.tip = built.header
         self.included += len(built.block.transactions)
         refused = built.refused + self.pool.settle(
-            built.block.transactions,
+            [open_item(item)[0] for item in built.block.transactions],
             [data for data, _ in built.refused],
             height=self.tip.height + 1,
             clock_ms=self._next_clock_ms(),

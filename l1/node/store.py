@@ -14,6 +14,7 @@ import lmdb
 from l1.ground.codec import Shape, encode
 from l1.ground.faults import LocalError
 from l1.rules.blocks import Block, Header, SignedHeader, decode_block, decode_header, decode_signed_header
+from l1.rules.outcomes import open_item
 from l1.rules.state import Channel, decode_channel
 from l1.rules.transactions import transaction_id
 from l1.serving import check_whole
@@ -85,7 +86,8 @@ class Snapshot:
         data = self._get("transactions", transaction)
         return None if data is None else Place(int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big"))
 
-    def transactions(self, height: int) -> tuple[bytes, ...]:
+    def items(self, height: int) -> tuple[bytes, ...]:
+        """What stands in a block: transactions, and failed ones with their fault."""
         data = self.block(height)
         return () if data is None else decode_block(data).transactions
 
@@ -171,7 +173,8 @@ class ChainStore:
             put("nodes", nodes.items())
             put("rows", writes.items())
             put("channels", ((key, b"") for key in _channel_index(writes)))
-            places = ((transaction_id(t), height + _height(i)) for i, t in enumerate(block.transactions))
+            items = (open_item(item)[0] for item in block.transactions)
+            places = ((transaction_id(t), height + _height(i)) for i, t in enumerate(items))
             put("transactions", places)
             put("blocks", [(height, encode(block))])
             put("headers", [(height, encode(block.header))])

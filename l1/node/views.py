@@ -16,6 +16,7 @@ from l1.node.engine import NO_SIGNATURE
 from l1.node.store import Place, Snapshot
 from l1.rules import state
 from l1.rules.blocks import SignedHeader, decode_block, decode_header
+from l1.rules.outcomes import open_item
 from l1.rules.state import Phase
 from l1.rules.transactions import KEY_KINDS, account_of, decode_transaction, transaction_id
 
@@ -69,10 +70,15 @@ def block_view(data: bytes) -> JSON:
     block = decode_block(data)
     header = decode_header(block.header.body)
     shown = []
-    for transaction in block.transactions:
+    for item in block.transactions:
+        transaction, failed = open_item(item)
         asked, _ = decode_transaction(transaction, header.chain)
-        account = account_of(asked.key)
-        shown.append({"id": transaction_id(transaction).hex(), "account": account.hex(), **plain(asked)})
+        told = {
+            "id": transaction_id(transaction).hex(),
+            "account": account_of(asked.key).hex(),
+            "failed": _fault(failed),
+        }
+        shown.append({**told, **plain(asked)})
     return {
         "height": header.height,
         "block": data.hex(),
@@ -84,18 +90,25 @@ def block_view(data: bytes) -> JSON:
 
 def included_view(snapshot: Snapshot, place: Place) -> JSON:
     """A transaction in its block, with the inclusion proof."""
-    transactions = snapshot.transactions(place.height)
-    _, levels = Frontier().extend([leaf_hash(data) for data in transactions])
-    proof = inclusion_proof(lambda level, index: levels[level][index], place.index, len(transactions))
+    items = snapshot.items(place.height)
+    _, levels = Frontier().extend([leaf_hash(item) for item in items])
+    proof = inclusion_proof(lambda level, index: levels[level][index], place.index, len(items))
+    _, failed = open_item(items[place.index])
     return {
         "status": "included",
         "height": place.height,
         "index": place.index,
-        "count": len(transactions),
+        "count": len(items),
+        "failed": _fault(failed),
         "header": header_view(snapshot.signed_header(place.height)),
         "proof": plain(proof),
-        "transaction": transactions[place.index].hex(),
+        "item": items[place.index].hex(),
     }
+
+
+def _fault(failed: Fault | None) -> JSON | None:
+    """Why it failed in its block; None if it was done."""
+    return None if failed is None else {"fault": failed.name.lower().replace("_", " "), "number": int(failed)}
 
 
 def _proved(snapshot: Snapshot, root: bytes, key: bytes) -> JSON:

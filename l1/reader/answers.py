@@ -117,7 +117,7 @@ class TransactionAnswer(msgspec.Struct):
     count: int | None = None
     header: HeaderForm | None = None
     proof: list[str] = []
-    transaction: str | None = None
+    item: str | None = None
     error: FaultForm | None = None
 
 

@@ -38,6 +38,7 @@ from l1.reader.transport import LONG_POLL_S, ChainUnreachable, Transport
 from l1.rules import blocks, state
 from l1.rules.blocks import Header, SignedHeader
 from l1.rules.genesis import Genesis, Parameters, chain_id
+from l1.rules.outcomes import open_item
 from l1.rules.state import Account, Channel, Delegation, Hospital
 from l1.rules.transactions import Action, account_of, sign_transaction, transaction_id
 
@@ -242,22 +243,30 @@ class Reader:
         raise LocalError(cause, "Ask for it again later; submitting the same bytes twice does no harm")
 
     async def find_transaction(self, transaction: bytes, *, wait_s: float = 0) -> Included | None:
-        """Where the transaction of this id stands, verified; None while it waits or is unknown."""
+        """Where the transaction of this id stands, verified; None while it waits or is unknown.
+
+        Raises the chain's `Refused` if it was refused, or failed in its block, which is verified too.
+        """
         path = f"/v1/transactions/{transaction.hex()}"
         answer = await self._transport.get(path, TransactionAnswer, wait_ms=int(wait_s * 1000))
         if answer.error is not None:
             raise refused(answer.error)
         if answer.status != "included":
             return None
-        whole = answer.transaction is not None and answer.height is not None and answer.index is not None
+        whole = answer.item is not None and answer.height is not None and answer.index is not None
         require(whole, Fault.MALFORMED, "an inclusion without its transaction, height or index")
-        assert answer.transaction is not None
+        assert answer.item is not None
         assert answer.height is not None
         assert answer.index is not None
-        data = unhex(answer.transaction)
+        item = unhex(answer.item)
+        data, failed = open_item(item)
         require(transaction_id(data) == transaction, Fault.BAD_DIGEST, "the node answered with another transaction")
         header = await self._header_of(answer.height, answer.header)
-        light.check_included(header, data, answer.index, answer.count or 0, [unhex(h) for h in answer.proof])
+        light.check_included(header, item, answer.index, answer.count or 0, [unhex(h) for h in answer.proof])
+        if failed is not None:
+            raise Refused(
+                failed, f"the transaction failed in block {answer.height}; it cost its fee, nothing else changed"
+            )
         return Included(height=answer.height, index=answer.index, header=header)
 
     async def send(self, signer: Signer, action: Action, deadline_s: float = 30) -> Included:

@@ -7,10 +7,11 @@ import json
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused, require
-from l1.ground.limits import BLOCK_BYTES_MAX, VERSION
+from l1.ground.limits import ACCOUNT_BYTES, BLOCK_BYTES_MAX, VERSION
 from l1.ground.signing import check_public_key
 from l1.rules.genesis import Allocation, Genesis, Parameters, chain_id, decode_genesis
 
@@ -24,6 +25,10 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True):
     window_ms_max: int
     bond_min: int
     key_window_ms: int
+    fee: int = 0
+    fee_per_kib: int = 0
+    treasury: str = "00" * ACCOUNT_BYTES
+    serial: int = 0
 
 
 class _Allocation(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,7 +59,7 @@ def dump_genesis(genesis: Genesis) -> bytes:
         "authority": genesis.authority.hex(),
         "registrars": [key.hex() for key in genesis.registrars],
         "allocations": [{"account": a.account.hex(), "credits": a.credits} for a in genesis.allocations],
-        "parameters": msgspec.structs.asdict(genesis.parameters),
+        "parameters": asdict(genesis.parameters) | {"treasury": genesis.parameters.treasury.hex()},
     }
     return json.dumps(form, indent=2, ensure_ascii=False).encode() + b"\n"
 
@@ -84,5 +89,5 @@ def _values(form: _Genesis) -> Genesis:
         authority=bytes.fromhex(form.authority),
         registrars=tuple(bytes.fromhex(key) for key in form.registrars),
         allocations=tuple(Allocation(account=bytes.fromhex(a.account), credits=a.credits) for a in form.allocations),
-        parameters=Parameters(**msgspec.structs.asdict(form.parameters)),
+        parameters=Parameters(**asdict(form.parameters) | {"treasury": bytes.fromhex(form.parameters.treasury)}),
     )

@@ -62,7 +62,7 @@ def is_empty(header: Header) -> bool:
 
 
 def check_block(header: Header, data: bytes) -> tuple[bytes, ...]:
-    """[READ-8] The transactions of the header's block, known by its transaction root. Raises `Refused` (BAD_PROOF)."""
+    """[READ-8] The items of the header's block, known by its transaction root. Raises `Refused` (BAD_PROOF)."""
     found = blocks.decode_block(data).transactions
     same = blocks.transactions_root(found) == header.transactions
     require(same, Fault.BAD_PROOF, f"the transactions of block {header.height} do not hash to its header's root")

@@ -2,10 +2,12 @@
 
 from typing import assert_never
 
+from l1.ground.faults import Fault, Refused
 from l1.rules.accounts import Asking, check_nonce, transfer
 from l1.rules.channels import checkpoint, deposit, open_channel, resume_channel
 from l1.rules.closing import challenge, close_alone, close_together, settle
 from l1.rules.disputes import demand, report, reveal
+from l1.rules.fees import charge, is_charged_on_failure, set_parameters
 from l1.rules.registry import admit, register_key, revoke_key
 from l1.rules.state import Draft
 from l1.rules.towers import delegate
@@ -25,6 +27,7 @@ from l1.rules.transactions import (
     ResumeChannel,
     Reveal,
     RevokeKey,
+    SetParameters,
     Settle,
     Transfer,
     open_transaction,
@@ -33,17 +36,28 @@ from l1.rules.transactions import (
 __all__ = ["apply_transaction"]
 
 
-def apply_transaction(draft: Draft, data: bytes, *, chain: bytes, height: int, clock_ms: int) -> None:
+def apply_transaction(draft: Draft, data: bytes, *, chain: bytes, height: int, clock_ms: int) -> Fault | None:
     """Lay the transaction's writes on the draft, or raise `Refused` and leave the draft as it was.
 
-    `height` and `clock_ms` are those of the block it will stand in.
+    [FEE-3] A fault is returned for one that failed but owes its fee: it stands in the block all the same. `height`
+    and `clock_ms` are those of that block.
     """
     transaction = open_transaction(data, chain)
     asking = Asking(key=transaction.key, chain=chain, height=height, clock_ms=clock_ms)
     inner = Draft(draft)
     check_nonce(inner, asking, transaction.nonce)
-    _perform(inner, asking, transaction.action)
+    fee = charge(inner, asking, len(data))
+    outcome = Draft(inner)
+    try:
+        _perform(outcome, asking, transaction.action)
+    except Refused as refusal:
+        if not (fee and is_charged_on_failure(transaction.action)):
+            raise
+        draft.absorb(inner)
+        return refusal.fault
+    inner.absorb(outcome)
     draft.absorb(inner)
+    return None
 
 
 def _perform(draft: Draft, asking: Asking, action: Action) -> None:  # noqa: PLR0912 - a table of kinds
@@ -78,6 +92,8 @@ def _perform(draft: Draft, asking: Asking, action: Action) -> None:  # noqa: PLR
             reveal(draft, asking, action)
         case Settle():
             settle(draft, asking, action)
+        case SetParameters():
+            set_parameters(draft, asking, action)
         case Delegate():
             delegate(draft, asking, action)
         case _:

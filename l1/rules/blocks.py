@@ -17,6 +17,7 @@ from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
 from l1.ground.sparse import EMPTY, GetNode, place_of, update
 from l1.rules.apply import apply_transaction
 from l1.rules.genesis import Genesis, Parameters, chain_id, check_genesis
+from l1.rules.outcomes import FAILED_BYTES, failed_item, open_item
 from l1.rules.state import PARAMETERS_KEY, REGISTRARS_KEY, Account, Draft, View, account_key
 
 __all__ = [
@@ -66,6 +67,8 @@ class SignedHeader(Shape, frozen=True):
 
 
 class Block(Shape, frozen=True):
+    """The signed header and the items: transactions, and failed ones with their fault (`l1.rules.outcomes`)."""
+
     header: SignedHeader
     transactions: tuple[bytes, ...]
 
@@ -133,14 +136,19 @@ def begin(genesis: Genesis) -> Executed:
 
 
 def execute(view: View, get_node: GetNode, parent: Header, transactions: Sequence[bytes], *, time_ms: int) -> Executed:
-    """The block after `parent`, whose state `view` and `get_node` show. Raises `Refused` if any transaction is."""
+    """The block after `parent`, whose state `view` and `get_node` show. Raises `Refused` if any transaction is.
+
+    `transactions` are items: a transaction that fails in the block stands there with its fault (`outcomes`).
+    """
     _check_time(parent, time_ms)
     require(len(transactions) <= BLOCK_TRANSACTIONS_MAX, Fault.BAD_BLOCK, "the block holds too many transactions")
     require(_block_bytes(transactions) <= BLOCK_BYTES_MAX, Fault.TOO_LARGE, "the block holds too many bytes")
     draft = Draft(view)
     clock_ms = next_clock_ms(parent, time_ms, draft.get_parameters())
-    for transaction in transactions:
-        apply_transaction(draft, transaction, chain=parent.chain, height=parent.height + 1, clock_ms=clock_ms)
+    for item in transactions:
+        transaction, said = open_item(item)
+        fault = apply_transaction(draft, transaction, chain=parent.chain, height=parent.height + 1, clock_ms=clock_ms)
+        require(fault == said, Fault.BAD_BLOCK, "a transaction of the block fares otherwise than it says")
     state_root, nodes = update(get_node, parent.state, _leaves(draft.writes))
     header = Header(
         version=VERSION,
@@ -159,7 +167,7 @@ def execute(view: View, get_node: GetNode, parent: Header, transactions: Sequenc
 def select(
     view: View, parent: Header, candidates: Sequence[bytes], time_ms: int
 ) -> tuple[list[bytes], list[tuple[bytes, Refused]]]:
-    """Which candidates the next block can hold, in their order, and which are refused and why.
+    """The next block's items out of candidates, in their order, and which candidates are refused and why.
 
     Candidates past the limits of a block are in neither list: they wait.
     """
@@ -170,15 +178,17 @@ def select(
     refused: list[tuple[bytes, Refused]] = []
     room = BLOCK_BYTES_MAX - _FRAME_BYTES
     for transaction in candidates:
-        room -= len(transaction) + _PER_TRANSACTION_BYTES
+        room -= len(transaction) + _PER_TRANSACTION_BYTES + FAILED_BYTES
         if room < 0 or len(accepted) == BLOCK_TRANSACTIONS_MAX:
             break
         try:
-            apply_transaction(draft, transaction, chain=parent.chain, height=parent.height + 1, clock_ms=clock_ms)
+            fault = apply_transaction(
+                draft, transaction, chain=parent.chain, height=parent.height + 1, clock_ms=clock_ms
+            )
         except Refused as refusal:
             refused.append((transaction, refusal))
         else:
-            accepted.append(transaction)
+            accepted.append(transaction if fault is None else failed_item(transaction, fault))
     return accepted, refused
 
 

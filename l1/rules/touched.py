@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from l1.rules.commitment import Opening, channel_id
+from l1.rules.outcomes import open_item
 from l1.rules.transactions import (
     Action,
     Admit,
@@ -25,6 +26,7 @@ from l1.rules.transactions import (
     ResumeChannel,
     Reveal,
     RevokeKey,
+    SetParameters,
     Settle,
     Transfer,
     account_of,
@@ -47,14 +49,17 @@ def touched_by(transactions: Iterable[bytes], chain: bytes) -> Touched:
     """What these transactions concern. Their signatures are not opened: they stand in a block. Raises `Refused`."""
     touched = Touched()
     for data in transactions:
-        transaction, _ = decode_transaction(data, chain)
+        signed, failed = open_item(data)
+        if failed is not None:
+            continue  # it took its fee, and changed nothing
+        transaction, _ = decode_transaction(signed, chain)
         _note(touched, transaction.action)
     return touched
 
 
 def _note(touched: Touched, action: Action) -> None:
     match action:
-        case Transfer():
+        case Transfer() | SetParameters():
             pass
         case Admit():
             touched.hospitals.add(account_of(action.root))

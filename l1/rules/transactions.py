@@ -16,6 +16,7 @@ from l1.ground.hashing import digest, tagged_digest
 from l1.ground.limits import (
     ACCOUNT_BYTES,
     CHECKPOINTS_PER_TRANSACTION_MAX,
+    REGISTRARS_MAX,
     TOWER_REWARD_MAX,
     TRANSACTION_BYTES_MAX,
     VERSION,
@@ -23,6 +24,7 @@ from l1.ground.limits import (
 from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
 from l1.rules.commitment import KeyNumber, Opening, Side, Signed
 from l1.rules.evidence import Evidence, Shown
+from l1.rules.genesis import Parameters
 
 __all__ = [
     "CHANNEL",
@@ -49,6 +51,7 @@ __all__ = [
     "Reveal",
     "RevokeKey",
     "Secret",
+    "SetParameters",
     "Settle",
     "SignedTransaction",
     "Transaction",
@@ -248,6 +251,14 @@ class Delegate(Shape, frozen=True, tag=16):
     reward: Reward | None
 
 
+class SetParameters(Shape, frozen=True, tag=17):
+    """More than half of the registrars change what the chain lives by. Each approval is a registrar's key and its
+    signature (purpose PARAMETERS, context of the chain) over the canonical parameters."""
+
+    parameters: Parameters
+    approvals: Annotated[tuple[tuple[KeyBytes, SignatureBytes], ...], Meta(min_length=1, max_length=REGISTRARS_MAX)]
+
+
 Action = (
     Admit
     | RegisterKey
@@ -265,6 +276,7 @@ Action = (
     | Reveal
     | Settle
     | Delegate
+    | SetParameters
 )
 
 

@@ -44,7 +44,7 @@ async def test_a_transaction_is_pending_then_included(tmp_path: Path) -> None:
         await propose(chain, Clock())
         included = (await node.get(f"/v1/transactions/{name}")).json()
         assert included["status"] == "included"
-        assert (included["height"], included["index"], included["transaction"]) == (1, 0, data.hex())
+        assert (included["height"], included["index"], included["item"]) == (1, 0, data.hex())
         assert (await node.get(f"/v1/transactions/{'00' * 32}")).json() == {"status": "unknown"}
 
 

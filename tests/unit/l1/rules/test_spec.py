@@ -7,9 +7,12 @@ from l1.rules.phases import diagram
 
 ROOT = Path(__file__).parents[4]
 SPEC = "\n".join(
-    (ROOT / "docs/spec" / page).read_text(encoding="utf-8") for page in ("chain.md", "keys.md", "disputes.md")
+    (ROOT / "docs/spec" / page).read_text(encoding="utf-8")
+    for page in ("chain.md", "keys.md", "disputes.md", "fees.md")
 )
-FAMILIES = "STATE|GENESIS|BLOCK|ACCOUNT|KEY|OPEN|CHECKPOINT|RESUME|CLOSE|TOWER|EVIDENCE|JUDGE|DISPUTE|DEMAND"
+FAMILIES = (
+    "STATE|GENESIS|BLOCK|ACCOUNT|KEY|OPEN|CHECKPOINT|RESUME|CLOSE|TOWER|EVIDENCE|JUDGE|DISPUTE|DEMAND|FEE|PARAMETERS"
+)
 
 
 def test_every_rule_that_the_code_cites_is_in_the_specification() -> None:

@@ -1,0 +1,138 @@
+"""What asking costs, who pays, and who may change it."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from l1.ground.codec import encode
+from l1.ground.faults import Fault, Refused
+from l1.ground.signing import Context, PrivateKey, Purpose, sign
+from l1.rules.blocks import execute, select
+from l1.rules.evidence import TwoWords
+from l1.rules.fees import fee_of
+from l1.rules.outcomes import failed_item, open_item
+from l1.rules.state import PARAMETERS_KEY
+from l1.rules.touched import touched_by
+from l1.rules.transactions import Action, Report, SetParameters, Transfer, account_of
+from tests.unit.l1.rules.world import World, key_named, refuses
+
+FEE, PER_KIB = 3, 2
+
+
+def change(world: World, *, signers: tuple[PrivateKey, ...] | None = None, **changes: Any) -> SetParameters:
+    """What the registrars (or `signers`) agree to: the next change, with fees."""
+    before = world.draft.get_parameters()
+    wanted = replace(before, **({"fee": FEE, "fee_per_kib": PER_KIB, "serial": before.serial + 1} | changes))
+    context, body = Context(chain=world.chain), encode(wanted)
+    keys = (world.registrar,) if signers is None else signers
+    approvals = tuple((key.public_key, sign(key, Purpose.PARAMETERS, context, body)) for key in keys)
+    return SetParameters(parameters=wanted, approvals=approvals)
+
+
+@pytest.fixture
+def costly(world: World) -> World:
+    """A chain with fees, and a channel."""
+    world.with_channel()
+    world.do(world.registrar, change(world))
+    return world
+
+
+def nothing_proved(world: World) -> Action:
+    channel = next(key[8:] for key in world.rows if key.startswith(b"channel/"))
+    words = world.says(channel, 0, 3)
+    return Report(channel=channel, evidence=TwoWords(first=words, second=words))
+
+
+def treasure(world: World) -> int:
+    return world.draft.get_account(bytes(20)).credits
+
+
+def test_a_fee_has_a_flat_part_and_one_for_every_kib_begun(world: World) -> None:
+    parameters = replace(world.draft.get_parameters(), fee=FEE, fee_per_kib=PER_KIB)
+    assert [fee_of(parameters, size) for size in (1, 1_024, 1_025)] == [5, 5, 7]
+    assert fee_of(world.draft.get_parameters(), 5_000) == 0
+
+
+def test_a_root_key_pays_out_of_its_hospitals_account(costly: World) -> None:
+    before, held = costly.credits(costly.a), treasure(costly)
+    costly.do(costly.a.root, Transfer(to=costly.b.id, amount=10))
+    assert costly.credits(costly.a) == before - 10 - FEE - PER_KIB
+    assert treasure(costly) == held + FEE + PER_KIB
+
+
+def test_who_cannot_pay_is_not_heard(costly: World) -> None:
+    with refuses(Fault.TOO_FEW_CREDITS):
+        costly.do(costly.a.channel, nothing_proved(costly))
+
+
+def test_evidence_that_proves_nothing_costs_its_sender_and_changes_nothing_else(costly: World) -> None:
+    data = costly.sign(costly.b.root, nothing_proved(costly))
+    [item], refused = select(costly, costly.tip, [data], costly.tip.time_ms)
+    assert refused == []
+    assert open_item(item) == (data, Fault.EVIDENCE_PROVES_NOTHING)
+    before, paid = dict(costly.rows), costly.credits(costly.b)
+    costly.block(item)
+    fee = fee_of(costly.draft.get_parameters(), len(data))
+    assert costly.credits(costly.b) == paid - fee
+    changed = {key.partition(b"/")[0] for key, row in costly.rows.items() if before.get(key) != row}
+    assert changed == {b"account"}
+    assert touched_by([item], costly.chain).channels == set()
+    with refuses(Fault.BAD_NONCE):
+        costly.block(data)
+
+
+@pytest.mark.parametrize("fault", [None, Fault.BAD_PROOF, 9_999])
+def test_a_block_that_lies_about_an_outcome_is_refused(costly: World, fault: Any) -> None:
+    data = costly.sign(costly.b.root, nothing_proved(costly))
+    item = data if fault is None else failed_item(data, fault)
+    with pytest.raises(Refused) as caught:
+        execute(costly, costly.nodes.__getitem__, costly.tip, [item], time_ms=costly.tip.time_ms)
+    assert caught.value.fault is (Fault.MALFORMED if fault == 9_999 else Fault.BAD_BLOCK)
+
+
+def test_what_is_cheap_to_refuse_is_refused_for_nothing(costly: World) -> None:
+    data = costly.sign(costly.b.root, Transfer(to=costly.a.id, amount=10**9))
+    accepted, [(_, why)] = select(costly, costly.tip, [data], costly.tip.time_ms)
+    assert (accepted, why.fault) == ([], Fault.TOO_FEW_CREDITS)
+
+
+def test_without_fees_nothing_that_fails_stands_in_a_block(world: World) -> None:
+    world.with_channel()
+    accepted, [(_, why)] = select(
+        world, world.tip, [world.sign(world.b.root, nothing_proved(world))], world.tip.time_ms
+    )
+    assert (accepted, why.fault) == ([], Fault.EVIDENCE_PROVES_NOTHING)
+
+
+def test_more_than_half_of_the_registrars_agree_once_and_in_order(world: World) -> None:
+    world.admit(world.a)
+    for signers, fault in (
+        ((world.a.root,), Fault.NOT_AUTHORISED),
+        ((world.registrar, world.registrar), Fault.MALFORMED),
+    ):
+        with refuses(fault):
+            world.do(world.a.root, change(world, signers=signers))
+    action = change(world, treasury=world.a.id)
+    with refuses(Fault.BAD_SIGNATURE):
+        world.do(world.registrar, replace(action, parameters=replace(action.parameters, fee=9)))
+    world.do(world.a.root, action)
+    with refuses(Fault.GOES_BACK):
+        world.do(world.a.root, action)
+    before = world.credits(world.a)
+    world.do(world.registrar, Transfer(to=account_of(key_named("x").public_key), amount=1))
+    assert world.credits(world.a) == before + FEE + PER_KIB
+
+
+@pytest.mark.parametrize("name", ["heartbeat_ms", "block_ms", "key_window_ms"])
+def test_what_readers_know_from_the_genesis_stays(world: World, name: str) -> None:
+    with refuses(Fault.OUT_OF_BOUNDS):
+        world.do(world.registrar, change(world, **dict[str, Any]({name: 7_777})))
+    with refuses(Fault.OUT_OF_BOUNDS):
+        world.do(world.registrar, change(world, window_ms_min=9, window_ms_max=8))
+
+
+def test_a_damaged_row_of_parameters_is_ours(world: World) -> None:
+    world.rows[PARAMETERS_KEY] = b"\xc1"
+    with pytest.raises(AssertionError):
+        world.do(world.registrar, Transfer(to=bytes(20), amount=1))
