@@ -47,6 +47,7 @@ __all__ = ["Committer", "Keeper", "Outcome"]
 
 INBOX_EVENTS = 256  # then whoever brings more waits, and so does the peer
 OUTBOX_MESSAGES = 4_096  # far more than the window lets through: a peer that takes nothing is cut off
+OUTBOX_BUSY = 256  # then what a peer lacks of the logs waits until it has taken what is on its way [REC-5]
 EVENTS_PER_STEP = 64  # how much of the inbox one sync may cover
 STEPS_AHEAD = 4  # decided while earlier ones are being written; little enough to forget in a crash
 TICK_S = 1.0
@@ -175,6 +176,7 @@ class Keeper:
                 await self._meet(item)
 
     async def _decide(self, events: Sequence[Event]) -> None:
+        self.channel.line_is_full = self._waiting() >= OUTBOX_BUSY
         effects = step(self.channel, events, now_ms(), self.own_keys)
         await self._decided_in.send((self._heard, effects))
 
@@ -324,6 +326,10 @@ class Keeper:
                 self._cut()
                 return
 
+    def _waiting(self) -> int:
+        """Messages that the line has not taken yet."""
+        return 0 if self._outbox is None else self._outbox.statistics().current_buffer_used
+
     def _cut(self) -> None:
         """The peer takes nothing: without a line nothing is lost, it is sent again on the next one."""
         if self._outbox is not None:
@@ -366,13 +372,15 @@ class Keeper:
                 if type_ in KNOWN:
                     await self._inbox_in.send(_Heard(number, MessageReceived(type_, bytes(payload))))
 
-    @staticmethod
     async def _send_all(
-        line: Line, outbox: trio.MemoryReceiveChannel[tuple[int, bytes]], scope: trio.CancelScope
+        self, line: Line, outbox: trio.MemoryReceiveChannel[tuple[int, bytes]], scope: trio.CancelScope
     ) -> None:
         try:
             async for message in outbox:
                 await line.send_many(_drain(outbox, [message], EVENTS_PER_STEP))
+                if self.channel.line_is_full and self._waiting() < OUTBOX_BUSY:
+                    with suppress(trio.WouldBlock):  # else there is news that wakes the deciding task anyway
+                        self._inbox_in.send_nowait(Tick())
         except LineClosed as closed:
             log.debug("line closed while sending", reason=closed.reason)
         scope.cancel()

@@ -127,6 +127,7 @@ class Channel:
     loaded: int = 0  # how much of our log this process found on its disk
     resend_at: int | None = None  # from where on the peer lacks our log
     give_back_at: int | None = None  # from where on it lacks its own
+    line_is_full: bool = False  # says the shell: what the peer lacks waits until it has taken what is on its way
 
     # Our heads that the peer has not signed for yet: size → root and `spent` there.
     unseen: dict[int, tuple[bytes, int]] = field(default_factory=dict)

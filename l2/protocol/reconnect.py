@@ -5,6 +5,7 @@
 [REC-3] Every batch comes after what it has seen of the other log, so that it joins at once. Where both hold both logs,
 such an order exists: it is the one in which they were written.
 [REC-4] What was given back counts by our own signature alone.
+[REC-5] What a peer lacks is sent as fast as it takes it: whole logs do not fit on a line.
 """
 
 from l1.ground.codec import encode
@@ -33,7 +34,7 @@ def connect(channel: Channel) -> list[Effect]:
 def disconnect(channel: Channel) -> None:
     channel.connected = channel.established = False
     channel.resend_at = channel.give_back_at = None
-    channel.resume_asked = channel.final_said = channel.final_heard = False
+    channel.resume_asked = channel.final_said = channel.final_heard = channel.line_is_full = False
     channel.held.clear()  # they come again
 
 
@@ -94,8 +95,8 @@ def resend(channel: Channel) -> list[Effect]:
 
 
 def has_more(channel: Channel) -> bool:
-    """Whether `resend` has something to send now."""
-    return _may_give_back(channel) or _may_resend(channel)
+    """[REC-5] Whether `resend` has something to send now, and the line has room for it."""
+    return not channel.line_is_full and (_may_give_back(channel) or _may_resend(channel))
 
 
 def _may_give_back(channel: Channel) -> bool:

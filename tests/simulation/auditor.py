@@ -46,6 +46,7 @@ class Signer:
 
     said: dict[int, Commitment] = field(default_factory=dict)
     top: Commitment | None = None
+    largest: int = 0  # the greatest size that it ever said and that no `resume` made void
     resumes: list[Resume] = field(default_factory=list)
     acknowledged: int = 0
     acknowledged_root: bytes = b""
@@ -62,7 +63,7 @@ class Auditor:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.signers: dict[tuple[bytes, int], Signer] = {}
-        self.retired_keepers: dict[tuple[bytes, int], Keeper] = {}
+        self.retired_keepers: dict[bytes, Keeper] = {}  # whose peer still keeps the channel
 
     def violated(self, checker: str, detail: str) -> None:
         raise Violation(checker, detail)
@@ -141,6 +142,7 @@ class Auditor:
             self._check_top(signer, said)
             signer.top = said
         signer.said[said.size] = said
+        signer.largest = max(signer.largest, said.size)
         signer.seen.add((said.seen_size, said.seen_root))
         signer.spent = max(signer.spent, said.spent)
 
@@ -161,6 +163,7 @@ class Auditor:
         for size in [size for size in signer.said if size > resume.size]:
             if signer.said[size].height < resume.height:
                 del signer.said[size]
+        signer.largest = max(signer.said, default=0)
         kept = [size for size in signer.said if signer.top is not None and size <= signer.top.size]
         signer.top = signer.said[max(kept)] if kept else None
 
@@ -190,7 +193,7 @@ class Auditor:
                 continue
             stored = node.disk.rows(channel).get(head_key(side))
             size = 0 if stored is None else decode_log_row(stored).frontier.size
-            known = max(signer.said, default=0)
+            known = signer.largest
             self.require(size >= known, "durable before visible", f"{known} entries were said, {size} survive a crash")
 
     def restored(self, node: "Node") -> None:
@@ -235,9 +238,7 @@ class Auditor:
         """Whether a hospital whose disk went back holds again all that it said and all that it acknowledged."""
         channel = keeper.channel
         own, peer = self.signer(keeper.id, keeper.side), self.signer(keeper.id, 1 - keeper.side)
-        return (
-            channel.resumed and channel.own.size >= max(own.said, default=0) and channel.peer.size >= peer.acknowledged
-        )
+        return channel.resumed and channel.own.size >= own.largest and channel.peer.size >= peer.acknowledged
 
     def froze(self, keeper: "Keeper", froze: Froze) -> None:
         self._world.counts["froze"] += 1
@@ -307,8 +308,18 @@ class Auditor:
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def retired(self, keeper: "Keeper") -> None:
-        self.retired_keepers[keeper.id, keeper.side] = keeper
-        self.check_folds(keeper)
+        """The second of two need not be read again: it must say what the first says."""
+        other = self.retired_keepers.pop(keeper.id, None)
+        if other is None or not self.check_pair(keeper, other):
+            self.check_folds(keeper)
+        if other is None:
+            self.retired_keepers[keeper.id] = keeper
+
+    def forget(self, channel: bytes) -> None:
+        """A channel that is over and that nobody keeps."""
+        self.retired_keepers.pop(channel, None)
+        for side in (0, 1):
+            self.signers.pop((channel, side), None)
 
     def check_folds(self, keeper: "Keeper") -> None:
         """What the fold says is what a plain reading of both logs says."""
@@ -318,19 +329,21 @@ class Auditor:
         if wrong is not None:
             self.violated(*wrong)
 
-    def check_pair(self, first: "Keeper", second: "Keeper") -> None:
-        """Both sides hold one truth wherever they hold the same heads."""
+    def check_pair(self, first: "Keeper", second: "Keeper") -> bool:
+        """Both sides hold one truth wherever they hold the same heads. Whether they hold the same everywhere."""
         if first.node.is_mallory or second.node.is_mallory:
-            return
+            return False
+        one, two = first.channel, second.channel
+        level = [log.size for log in one.heads] == [log.size for log in two.heads]
         for side in (0, 1):
-            one, two = first.channel, second.channel
             if one.heads[side].size == two.heads[side].size:
                 same_root = one.heads[side].frontier == two.heads[side].frontier
                 self.require(same_root, "folds agree", f"other roots of log {side}")
                 ours, theirs = one.fold.logs[side], two.fold.logs[side]
                 same = (ours.marks, ours.endings, ours.spent) == (theirs.marks, theirs.endings, theirs.spent)
-                if [log.size for log in one.heads] == [log.size for log in two.heads]:
+                if level:
                     self.require(same, "folds agree", f"marks, endings or totals of log {side} differ")
+        return level
 
     def check_kept(self, keepers: list["Keeper"]) -> None:
         """What was acknowledged stands in the log of every holder that is not behind."""

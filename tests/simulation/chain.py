@@ -12,7 +12,7 @@ from l1.ground.signing import Context, PrivateKey, Purpose, sign
 from l1.rules.blocks import Header, begin, check_follows, execute, select
 from l1.rules.commitment import Opening, channel_id
 from l1.rules.genesis import Allocation, Genesis, Parameters, chain_id
-from l1.rules.invariants import check_conserved
+from l1.rules.invariants import check_conserved, count_credits
 from l1.rules.state import Channel, Draft, Hospital, decode_channel
 from l1.rules.transactions import Action, Admit, Open, Transfer, account_of, admission_words, sign_transaction
 
@@ -21,6 +21,7 @@ __all__ = ["HEARTBEAT_MS", "START_MS", "SimChain"]
 START_MS = 1_800_000_000_000
 HEARTBEAT_MS = 5_000
 BLOCK_MS = 100
+ALL_COUNTED_BLOCKS = 200  # after so many the whole state is counted, and not only what a block wrote
 TOTAL = 2**45
 GIVEN = 2**32  # credits of every hospital
 HOT = 2**20  # credits of its channel key, for deposits
@@ -57,6 +58,7 @@ class SimChain:
         self.signers: dict[bytes, PrivateKey] = {}
         self.channels: dict[bytes, Channel] = {}
         self.transactions = 0
+        self._credits = count_credits(self.rows)
 
     def get(self, key: bytes) -> bytes | None:
         return self.rows.get(key)
@@ -91,11 +93,12 @@ class SimChain:
         accepted, refused = select(self, self.tip, list(asked), time_ms)
         done = execute(self, self.nodes.__getitem__, self.tip, accepted, time_ms=time_ms)
         check_follows(self.tip, done.header, self.genesis.parameters)
+        self._count(done.writes)
         self.rows.update(done.writes)
         self.nodes.update(done.nodes)
         self.tip = done.header
         self.transactions += len(accepted)
-        if done.writes:
+        if self.tip.height % ALL_COUNTED_BLOCKS == 0:
             check_conserved(self.rows, TOTAL)
         changed = [key[len(b"channel/") :] for key in done.writes if key.startswith(b"channel/")]
         for channel in changed:
@@ -105,6 +108,16 @@ class SimChain:
         for transaction, why in refused:
             asked[transaction].answer(why)
         return changed
+
+    def _count(self, writes: dict[bytes, bytes]) -> None:
+        """Credits are conserved by every block: what its rows held before, they hold after."""
+        before = {key: self.rows[key] for key in writes if key in self.rows}
+        self._credits += count_credits(writes) - count_credits(before)
+        assert self._credits == TOTAL, f"{self._credits} credits where the genesis allocated {TOTAL}"
+
+    def forget(self, channel: bytes) -> None:
+        """Nobody in this world looks at a settled channel any more; the state holds its row for ever."""
+        del self.channels[channel]
 
     # -- what happens before the world begins -----------------------------------------------------------------------
 

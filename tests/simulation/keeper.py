@@ -25,7 +25,7 @@ from l2.protocol.events import (
     Submit,
 )
 from l2.protocol.phases import Phase
-from tests.simulation.line import Line
+from tests.simulation.line import INBOX_EVENTS, Line
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -78,12 +78,15 @@ class Keeper:
         if not self.is_alive() or len(self.decided) + self.speaking >= STEPS_AHEAD:
             return
         events: list[Event] = []
+        was_full = len(self.inbox) >= INBOX_EVENTS
         while self.inbox and len(events) < EVENTS_PER_STEP:
             if isinstance(self.inbox[0], AskClose | AskCheckpoint):
                 if not events:
                     events.append(self.inbox.popleft())
                 break
             events.append(self.inbox.popleft())
+        if was_full and self.line is not None:
+            self.line.take(self.side)
         effects = self.step(events)
         if effects is not None:
             self.decided.append(effects)
@@ -97,6 +100,8 @@ class Keeper:
 
     def step(self, events: list[Event]) -> list[Effect] | None:
         world = self.node.world
+        self.channel.line_is_full = self.line is not None and self.line.is_full(self.side)
+        world.events += len(events)
         try:
             effects = world.core.step(self.channel, events, self.node.clock_ms(), self.own_keys)
         except LocalError:

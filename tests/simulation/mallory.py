@@ -55,6 +55,11 @@ class Mallory(Node):
         self.world.counts["mallory confused herself"] += 1
         self.crash()
 
+    def forget(self, channel: bytes) -> None:
+        super().forget(channel)
+        for kept in (self.words, self.messages, self.resumes):
+            kept.pop(channel, None)  # type: ignore[attr-defined]
+
     # -- what it hears and says -------------------------------------------------------------------------------------
 
     def remember(self, keeper: Keeper, message: MessageReceived) -> None:

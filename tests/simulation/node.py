@@ -205,6 +205,11 @@ class Node:
         self.keepers[row.id] = keeper
         keeper.dial_later()
 
+    def forget(self, channel: bytes) -> None:
+        """A channel that is over, on the disk and in every copy of it."""
+        for rows in (self.disk.channels, *self.shelf):
+            rows.pop(channel, None)
+
     def retire(self, keeper: Keeper) -> None:
         """A settled channel needs nobody any more."""
         self.world.auditor.retired(keeper)

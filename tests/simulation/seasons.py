@@ -17,13 +17,14 @@ __all__ = ["Report", "live"]
 JOIN_MS = 700_000  # in calm weather every pair of honest hospitals is level after so long
 CLOSE_MS = 3 * CALM.window_ms + 300_000  # and everything is paid out after so long
 ASK_MS = 30_000
+WATCH_EVENTS = 2_000
 
 
 @dataclass(frozen=True)
 class Report:
     """What came of a world."""
 
-    seed: int
+    seed: int | str
     weather: str
     hospitals: int
     channels: int
@@ -44,12 +45,17 @@ class Report:
         return self.events / self.seconds if self.seconds else 0.0
 
 
-def live(world: World, *, events: int, hours: float | None = None) -> Report:
-    """The storm until so many events have happened or so many hours have passed, then the calm."""
+def live(
+    world: World, *, events: int, hours: float | None = None, watch: Callable[[World], None] | None = None
+) -> Report:
+    """The storm until so many events have happened or so many hours have passed, then the calm.
+
+    `watch` is told of the world once in a while, and changes nothing.
+    """
     began = perf_counter()
     violation: Violation | None = None
     try:
-        storm(world, events=events, hours=hours)
+        storm(world, events=events, hours=hours, watch=watch)
         calm(world)
     except Violation as found:
         violation = found
@@ -57,7 +63,7 @@ def live(world: World, *, events: int, hours: float | None = None) -> Report:
         seed=world.seed,
         weather=world.weather.kind,
         hospitals=len(world.nodes),
-        channels=len(world.channels),
+        channels=world.opened,
         mallory=world.topology.mallory is not None,
         events=world.events,
         judged=world.judged,
@@ -72,10 +78,19 @@ def live(world: World, *, events: int, hours: float | None = None) -> Report:
     )
 
 
-def storm(world: World, *, events: int, hours: float | None) -> None:
-    until = None if hours is None else int(hours * 3_600_000)
+def storm(world: World, *, events: int, hours: float | None, watch: Callable[[World], None] | None) -> None:
+    until = 2**62 if hours is None else int(hours * 3_600_000)
+    told = 0
+
+    def is_over() -> bool:
+        nonlocal told
+        if watch is not None and world.events >= told:
+            told = world.events + WATCH_EVENTS
+            watch(world)
+        return world.events >= events or world.now >= until
+
     world.troubles.begin()
-    world.run(lambda: world.events >= events or (until is not None and world.now >= until))
+    world.run(is_over)
 
 
 def calm(world: World) -> None:
@@ -93,10 +108,6 @@ def calm(world: World) -> None:
     _look(world)
     _close_all(world)
     _within(world, CLOSE_MS, lambda: _not_settled(world), "liveness: settled in calm weather")
-    for (channel, side), keeper in list(world.auditor.retired_keepers.items()):
-        other = world.auditor.retired_keepers.get((channel, 1 - side))
-        if side == 0 and other is not None:
-            world.auditor.check_pair(keeper, other)
 
 
 def _within(world: World, bound_ms: int, missing: Callable[[], str | None], checker: str) -> None:
@@ -150,9 +161,9 @@ def _look(world: World) -> None:
     for first, second in _honest_pairs(world):
         if first.channel.phase is Phase.OPEN and second.channel.phase is Phase.OPEN:
             world.auditor.check_kept([first, second])
-        world.auditor.check_pair(first, second)
-        for keeper in (first, second):
-            world.auditor.check_folds(keeper)
+        world.auditor.check_folds(first)
+        if not world.auditor.check_pair(first, second):
+            world.auditor.check_folds(second)
 
 
 def _close_all(world: World) -> None:

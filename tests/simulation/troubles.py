@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Troubles"]
 
-QUEUED_MAX = 5_000  # entries that wait in one channel: whoever writes waits too
+QUEUED_MAX = 20_000  # entries that wait in one channel: whoever writes waits too
 SHELF = 4  # backups that an operator keeps
-CHANNELS_MAX = 40  # opened in one world
+CHANNEL_ENTRIES = 100_000  # of both logs: then operators close the channel and open another
+REOPEN_MS = 10_000
 
 
 class Troubles:
@@ -38,7 +39,7 @@ class Troubles:
         for pair in world.topology.pairs:
             world.open_channel(*pair)
         world.after(world.weather.append_ms, self._append)
-        world.after(20_000, self._reopen)
+        world.after(REOPEN_MS, self._reopen)
         world.heartbeat()
 
     def _later(self, name: str, pause: int) -> None:
@@ -84,13 +85,20 @@ class Troubles:
         for keeper in world.keepers():
             if keeper.channel.phase is Phase.FROZEN and not keeper.node.is_mallory:
                 keeper.offer(AskClose(alone=True, lost=not keeper.channel.resumed))
-        if len(world.channels) < CHANNELS_MAX:
-            for pair in dict.fromkeys(world.topology.pairs):
-                ids = {world.nodes[number].id for number in pair}
-                rows = [row for row in world.chain.channels.values() if set(row.opening.hospitals) == ids]
-                if rows and all(row.phase == L1Phase.SETTLED for row in rows):
-                    world.open_channel(*pair)
-        world.after(20_000, self._reopen)
+        self._retire_long_logs()
+        world.forget_channels()
+        for pair in dict.fromkeys(world.topology.pairs):
+            ids = [channel for channel, whose in world.channels.items() if whose == pair]
+            if all(channel in world.chain.channels and world.is_over(channel) for channel in ids):
+                world.open_channel(*pair)
+        world.after(REOPEN_MS, self._reopen)
+
+    def _retire_long_logs(self) -> None:
+        """Operators close a channel whose logs have grown long, and open another: no world grows without end."""
+        for keeper in self._world.keepers():
+            channel = keeper.channel
+            if channel.own.size + channel.peer.size > CHANNEL_ENTRIES and not keeper.node.is_mallory:
+                keeper.offer(AskClose(alone=False, lost=False))
 
     # -- lines ------------------------------------------------------------------------------------------------------
 

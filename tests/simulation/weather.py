@@ -87,7 +87,7 @@ def pick_weather(rng: Random, kind: str | None = None) -> Weather:
     return replace(
         weather,
         append_ms=rng.choice((20, 60, 200, 800)),
-        append_entries=rng.choice((1, 5, 40, 40, 300, 900)),
+        append_entries=rng.choice((1, 5, 40, 300, 900, 4_000)),
         batch_entries=rng.choice((1, 7, 100, 1_000, 1_000)),
         fee=rng.choice((0, 1, 5, 40)),
     )

@@ -47,7 +47,7 @@ class World:
 
     def __init__(
         self,
-        seed: int,
+        seed: int | str,
         *,
         weather: str | None = None,
         topology: Topology | None = None,
@@ -82,7 +82,8 @@ class World:
         ]
         self._by_id = {node.id: node for node in self.nodes}
         self._behind: set[tuple[int, bytes]] = set()
-        self.channels: list[bytes] = []
+        self.channels: dict[bytes, tuple[int, int]] = {}  # that somebody still looks at, and whose they are
+        self.opened = 0
         for node in self.nodes:
             self.chain.admit(f"hospital {node.number}", node.root, node.key)
         self.troubles = Troubles(self)
@@ -103,7 +104,6 @@ class World:
             if is_over():
                 return True
             self.now, _, act, arguments = heapq.heappop(heap)
-            self.events += 1
             act(*arguments)
         return False
 
@@ -186,10 +186,22 @@ class World:
     def open_channel(self, first: int, second: int) -> None:
         """Both hospitals agree to a new channel."""
         roots = (self.nodes[first].root, self.nodes[second].root)
-        nonce = len(self.channels)
-        channel = self.chain.open(roots, nonce, deposit=DEPOSIT, bond=BOND, window_ms=self.weather.window_ms)
-        self.channels.append(channel)
+        channel = self.chain.open(roots, self.opened, deposit=DEPOSIT, bond=BOND, window_ms=self.weather.window_ms)
+        self.channels[channel] = (first, second)
+        self.opened += 1
         self.want_block()
+
+    def forget_channels(self) -> None:
+        """Channels that are paid out, and that nobody keeps any more, leave the world: so it stays as large as it is."""
+        kept = {channel for node in self.nodes for channel in node.keepers}
+        for channel in [channel for channel in self.channels if channel in self.chain.channels]:
+            if self.is_over(channel) and channel not in kept:
+                self.auditor.forget(channel)
+                self.chain.forget(channel)
+                del self.channels[channel]
+                for node in self.nodes:
+                    node.forget(channel)
+                self._behind = {pair for pair in self._behind if pair[1] != channel}
 
     def want_block(self) -> None:
         """A block is due soon, for somebody waits."""
