@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seed N`: live the worlds of a seed, and say what came of them (exit code 1: a broken rule)."""
+"""`python -m tests.simulation --seed N`: live the worlds of a seed, and say what came of them."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ SHOWN_S = 0.5  # between two progress lines
 
 
 def main() -> int:
+    """Exit code 1 for a broken rule."""
     options = _options()
     print(f"seed {options.seed}, {options.events:,} events, weather {options.weather or 'by seed'}", file=sys.stderr)
     task = Task(weather=options.weather, events=options.events, hours=options.hours)

@@ -21,6 +21,7 @@ Trace = Callable[[str], None]
 Watch = Callable[[World], None]
 
 WORLD_EVENTS = 500_000  # of one world at most
+WORLD_MESSAGES = 25_000  # nor more of these: each costs a signature, and they are not alike for long
 WORLD_HOURS = 1.0  # and its storm lasts no longer, of its own time
 
 
@@ -39,7 +40,7 @@ class Task:
     def live(self, name: str, trace: Trace | None = None, watch: Watch | None = None) -> Report:
         world = World(name, weather=self.weather, trace=trace)
         hours = WORLD_HOURS if self.hours is None else self.hours
-        return live(world, events=self.world_events(), hours=hours, watch=watch)
+        return live(world, events=self.world_events(), hours=hours, messages=WORLD_MESSAGES, watch=watch)
 
 
 def names(seed: str) -> Iterator[str]:

@@ -58,7 +58,7 @@ class Mallory(Node):
     def forget(self, channel: bytes) -> None:
         super().forget(channel)
         for kept in (self.words, self.messages, self.resumes):
-            kept.pop(channel, None)  # type: ignore[attr-defined]
+            kept.pop(channel, None)
 
     # -- what it hears and says -------------------------------------------------------------------------------------
 

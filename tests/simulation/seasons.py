@@ -46,16 +46,21 @@ class Report:
 
 
 def live(
-    world: World, *, events: int, hours: float | None = None, watch: Callable[[World], None] | None = None
+    world: World,
+    *,
+    events: int,
+    hours: float | None = None,
+    messages: int | None = None,
+    watch: Callable[[World], None] | None = None,
 ) -> Report:
-    """The storm until so many events have happened or so many hours have passed, then the calm.
+    """The storm until there were so many events or messages, or so many hours have passed; then the calm.
 
     `watch` is told of the world once in a while, and changes nothing.
     """
     began = perf_counter()
     violation: Violation | None = None
     try:
-        storm(world, events=events, hours=hours, watch=watch)
+        storm(world, events=events, hours=hours, messages=messages, watch=watch)
         calm(world)
     except Violation as found:
         violation = found
@@ -78,8 +83,16 @@ def live(
     )
 
 
-def storm(world: World, *, events: int, hours: float | None, watch: Callable[[World], None] | None) -> None:
+def storm(
+    world: World,
+    *,
+    events: int,
+    hours: float | None = None,
+    messages: int | None = None,
+    watch: Callable[[World], None] | None = None,
+) -> None:
     until = 2**62 if hours is None else int(hours * 3_600_000)
+    most = 2**62 if messages is None else messages
     told = 0
 
     def is_over() -> bool:
@@ -87,7 +100,7 @@ def storm(world: World, *, events: int, hours: float | None, watch: Callable[[Wo
         if watch is not None and world.events >= told:
             told = world.events + WATCH_EVENTS
             watch(world)
-        return world.events >= events or world.now >= until
+        return world.events >= events or world.now >= until or world.counts["messages"] >= most
 
     world.troubles.begin()
     world.run(is_over)

@@ -31,17 +31,27 @@ class Weather:
     fee: int = 0
     crash_per_effect: float = 0.0
     skew_ms: int = 2_000
-    window_ms: int = 600_000  # longer than any hospital is away: one that sleeps through its window may lose
+    window_ms: int = 240_000  # longer than any hospital is away: one that sleeps through its window may lose
     troubles: dict[str, int] = field(default_factory=dict)
 
 
 CALM = Weather(kind="calm")
 
+# How much at once, and how often: bulk is written more seldom, so that every storm lasts for many blows.
+_PAUSES_MS = {
+    1: (20, 60, 200),
+    5: (20, 60, 200),
+    40: (60, 200, 800),
+    300: (200, 800),
+    900: (800, 3_000),
+    4_000: (3_000, 10_000),
+}
+
 _LINES = {"cut": 4_000, "half open": 9_000, "clog": 6_000, "partition": 20_000, "one-way partition": 15_000}
 _POWER = {"crash": 9_000}
 _DISKS = {"disk full": 25_000, "failing sync": 25_000, "torn write": 40_000, "damaged row": 50_000}
 _OPERATORS = {"backup": 15_000, "restore older": 40_000, "restore nothing": 60_000, "checkpoint": 8_000}
-_OPERATORS |= {"deposit": 30_000, "close together": 60_000, "close alone": 90_000, "close lost": 200_000}
+_OPERATORS |= {"deposit": 30_000, "close together": 60_000, "close alone": 180_000, "close lost": 500_000}
 _CLOCKS = {"clock jump": 40_000, "chain out of reach": 30_000, "chain pause": 60_000}
 _MALLORY = {"mallory": 700}
 
@@ -84,10 +94,11 @@ def pick_weather(rng: Random, kind: str | None = None) -> Weather:
     weather = KINDS[kind or rng.choice(sorted(KINDS))]
     if weather.kind == "betrayal":  # long rather than busy: a betrayal takes its time
         return replace(weather, append_ms=rng.choice((100, 300)), append_entries=3, fee=rng.choice((1, 5, 40)))
+    entries = rng.choice(sorted(_PAUSES_MS))
     return replace(
         weather,
-        append_ms=rng.choice((20, 60, 200, 800)),
-        append_entries=rng.choice((1, 5, 40, 300, 900, 4_000)),
+        append_ms=rng.choice(_PAUSES_MS[entries]),
+        append_entries=entries,
         batch_entries=rng.choice((1, 7, 100, 1_000, 1_000)),
         fee=rng.choice((0, 1, 5, 40)),
     )

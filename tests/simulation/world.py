@@ -192,7 +192,7 @@ class World:
         self.want_block()
 
     def forget_channels(self) -> None:
-        """Channels that are paid out, and that nobody keeps any more, leave the world: so it stays as large as it is."""
+        """Channels that are paid out, and that nobody keeps any more, leave the world: so it does not grow."""
         kept = {channel for node in self.nodes for channel in node.keepers}
         for channel in [channel for channel in self.channels if channel in self.chain.channels]:
             if self.is_over(channel) and channel not in kept:
