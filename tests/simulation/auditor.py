@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from l1.ground.faults import Refused
-from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, open_commitment
+from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, decode_resume, open_commitment
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Checkpoint, Close
@@ -155,6 +155,13 @@ class Auditor:
         known = None if peer is None else peer.said.get(said.seen_size)
         if known is not None and self._world.is_honest_channel(said.channel):
             self.require(known.root == said.seen_root, "seen is what was signed", f"seen {said.seen_size}")
+
+    def resumed(self, keeper: "Keeper") -> None:
+        """A hospital may sign again, by what its peer signed; Mallory may have signed less than she holds."""
+        self._world.counts["resumed"] += 1
+        signed = keeper.channel.row.resume
+        if signed is not None and not keeper.node.is_mallory and self._world.peer_of(keeper).is_mallory:
+            self._note_resume(decode_resume(signed.body))
 
     def _note_resume(self, resume: Resume) -> None:
         """Words of the resuming side that its peer never held are void from here on."""

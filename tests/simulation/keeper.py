@@ -129,6 +129,8 @@ class Keeper:
         """Its rows are durable (or it had none): speak, effect by effect."""
         world = self.node.world
         self.channel.rows.written()
+        if any(isinstance(effect, Resumed) for effect in effects):
+            world.auditor.resumed(self)
         ordered: list[Effect] = [effect for effect in effects if isinstance(effect, Send)]
         ordered += [effect for effect in effects if not isinstance(effect, Send | Persist)]
         for effect in ordered:
@@ -158,8 +160,6 @@ class Keeper:
                 world.judged += len(effect.entries)
             case Froze():
                 auditor.froze(self, effect)
-            case Resumed():
-                world.counts["resumed"] += 1
             case _:
                 pass
 
