@@ -111,7 +111,7 @@ def _settle_heads(draft: Draft, asking: Asking, channel: Channel, shown: Sequenc
         own = [(c, key) for c, key in opened if c.side == side and c.head in acknowledged]
         if own:
             signed_by_both = True
-            newest, number = max(own, key=lambda pair: (pair[0].size, pair[1]))
+            newest, number = max(own, key=lambda pair: (pair[0].size, pair[1], pair[0].height))
             settled = _settle_head(draft, asking, settled, newest, number)
     require(signed_by_both, Fault.NOT_SETTLED_HEAD, "none of these heads is signed by both sides")
     require(settled != channel, Fault.GOES_BACK, "these heads are no newer than what is settled")
@@ -134,6 +134,7 @@ def _settle_head(draft: Draft, asking: Asking, channel: Channel, commitment: Com
         raise_spent(channel, commitment),
         side,
         settled=commitment.head,
+        settled_height=commitment.height if commitment.size > state.settled.size else state.settled_height,
         settled_spent=max(state.settled_spent, commitment.spent),
         newest_key=number if later else state.newest_key,
         newest_key_at_ms=asking.clock_ms if later else state.newest_key_at_ms,
@@ -150,7 +151,8 @@ def resume_channel(draft: Draft, asking: Asking, action: ResumeChannel) -> None:
     resume = open_resume(action.resume, Context(chain=asking.chain, channel=channel.id), key)
     state = channel.sides[side]
     require(resume.side == side, Fault.BAD_RESUME, "the resume is for the other side")
-    require(resume.size >= state.settled.size, Fault.BAD_RESUME, "the resume says less than both sides settled")
+    denies = resume.size < state.settled.size and state.settled_height < resume.height
+    require(not denies, Fault.BAD_RESUME, "the resume says less than both sides had settled")
     require(resume.height <= asking.height, Fault.BAD_RESUME, "the resume names a height that is not reached yet")
     require(resume.height > state.resume_height, Fault.GOES_BACK, "a resume as new is posted already")
     changed = with_side(channel, side, resume_height=resume.height, resume_size=resume.size)

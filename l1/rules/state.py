@@ -115,13 +115,13 @@ class Phase(IntEnum):
 class SideState(Shape, frozen=True):
     """What L1 knows of one side's log.
 
-    `settled`: the greatest head that both signed, shown by a checkpoint, and `settled_spent` the greatest total up to
-    there: no resume can void these. `posted`: the newest commitment of this side shown while closing (its head);
-    `posted_by_peer` that the peer's own key showed it. `spent`: the greatest total it is shown to have signed, by a
-    commitment of `spent_size` and `spent_height`. `seen_size`: the peer size that its posted commitment acknowledged.
-    `resume_*`: the newest resume posted for this side. `newest_key` is the newest of its keys that signed a
-    checkpoint, first at `newest_key_at_ms`; older ones count one key window more. `guilty` is the charge for which its
-    bond was forfeited, 0 for none.
+    `settled`: the greatest head that both signed, shown by a checkpoint, which its side signed at `settled_height`, and
+    `settled_spent` the greatest total up to there: no resume can void these. `posted`: the newest commitment of this
+    side shown while closing (its head); `posted_by_peer` that the peer's own key showed it. `spent`: the greatest total
+    it is shown to have signed, by a commitment of `spent_size` and `spent_height`. `seen_size`: the peer size that its
+    posted commitment acknowledged. `resume_*`: the newest resume posted for this side. `newest_key` is the newest of
+    its keys that signed a checkpoint, first at `newest_key_at_ms`; older ones count one key window more. `guilty` is
+    the charge for which its bond was forfeited, 0 for none.
     """
 
     deposit: Credits
@@ -141,6 +141,7 @@ class SideState(Shape, frozen=True):
     newest_key_at_ms: TimeMs = 0
     paid_out: Credits = 0
     guilty: int = 0
+    settled_height: Height = 0
 
 
 class Claim(Shape, frozen=True, tag=1):

@@ -125,6 +125,7 @@ class Channel:
     started_at: int | None = None  # the first height this process saw
     peer_said: int = 0  # how long the peer's log was when it last said so
     loaded: int = 0  # how much of our log this process found on its disk
+    forgot: bool = False  # it found none, in a channel that is not new
     resend_at: int | None = None  # from where on the peer lacks our log
     give_back_at: int | None = None  # from where on it lacks its own
     line_is_full: bool = False  # says the shell: what the peer lacks waits until it has taken what is on its way
@@ -246,6 +247,7 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     channel = Channel(row=row, heads=heads, fold=fold, me=me, context=context, rows=rows, readers=readers)
     channel.deposits = row.opening.deposits
     channel.resumed, channel.loaded = fresh, channel.own.size
+    channel.forgot = not fresh and not channel.own.size
     channel.acknowledged = fold.logs[1 - row.side].seen
     remember_unseen(channel)
     channel.unanswered = _count_unanswered(channel)

@@ -45,7 +45,7 @@ class Reason(IntEnum):
     CLOSED_BY_US = 14  # the chain shows our close: the window runs
     CLOSED_BY_PEER = 15  # the chain shows the peer's close: the window runs
     CHALLENGED = 16  # we showed the chain a newer commitment of the peer
-    RESUME_SHOWN = 17  # we showed the chain that what was posted of our log was void
+    RESUME_SHOWN = 17  # we showed the chain that words of our log were made void
     SETTLING = 18  # the window is over: we asked the chain to pay out
     SETTLED = 19  # paid out
     CHECKPOINT = 20  # new heads that both signed went to the chain

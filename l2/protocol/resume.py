@@ -6,6 +6,8 @@ knows, and above what it asked with before. So two processes of one hospital nev
 [START-3] If the peer holds more of our log than we do, it gives it back first; then we go on.
 [START-4] Batches that the peer never got are signed again at the new height: same size, same root, same words.
 [START-5] A channel that is closing needs no `resume`: nothing is signed in it any more.
+[START-6] Who did not find its log on its own disk shows the `resume` to the chain at once: the peer may hold more than
+it said, and what it kept back must not count before we can answer.
 """
 
 from msgspec.structs import replace
@@ -15,9 +17,10 @@ from l1.ground.faults import Fault, require
 from l1.ground.limits import VERSION
 from l1.ground.signing import Purpose
 from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, open_resume, sign_shape
+from l1.rules.transactions import ResumeChannel
 from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel
-from l2.protocol.events import Effect, Resumed, Send, Tell
+from l2.protocol.events import Effect, Resumed, Send, Submit, Tell
 from l2.protocol.messages import Message, ResumeAsk, ResumeGiven, decode_resume_ask, decode_resume_given
 from l2.protocol.phases import Phase
 from l2.protocol.receiver import hold, peer_key
@@ -105,7 +108,16 @@ def proceed_resume(channel: Channel) -> list[Effect]:
         effects += _sign_again(channel, resume.size)
     if channel.established:
         effects.append(heads(channel))  # anything that could not be joined before is sent again
-    return [*effects, Resumed()]
+    effects.append(Resumed())
+    came_back = channel.own.size > channel.loaded
+    return [*effects, _show(channel, waiting)] if came_back or channel.forgot else effects
+
+
+def _show(channel: Channel, signed: Signed) -> Submit:
+    """[START-6] What we forgot and the peer did not give back is void from here on."""
+    channel.resume_shown_at = channel.height
+    why = f"our disk did not hold our log: what the peer has not given back was made void at height {channel.height}"
+    return Submit(ResumeChannel(channel=channel.id, resume=signed), why)
 
 
 def _sign_again(channel: Channel, size: int) -> list[Effect]:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from time import perf_counter
 
-from tests.simulation.history import Task, Told, sum_up, tell
+from tests.simulation.history import WORLD_HOURS, WORLD_MESSAGES, Task, Told, sum_up, tell
 from tests.simulation.seasons import Report
 from tests.simulation.weather import KINDS
 from tests.simulation.world import World
@@ -18,7 +18,7 @@ def main() -> int:
     """Exit code 1 for a broken rule."""
     options = _options()
     print(f"seed {options.seed}, {options.events:,} events, weather {options.weather or 'by seed'}", file=sys.stderr)
-    task = Task(weather=options.weather, events=options.events, hours=options.hours)
+    task = Task(options.weather, options.events, options.hours, options.messages)
     seeds = [options.seed] if options.seeds == 1 else [str(int(options.seed) + at) for at in range(options.seeds)]
     broken = 0
     for seed in seeds:
@@ -36,7 +36,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", default="1", help="a number, or one world of it, as in 1/3")
     parser.add_argument("--seeds", type=int, default=1, help="so many seeds, from --seed on")
     parser.add_argument("--events", type=int, default=100_000, help="worlds follow one another until so many")
-    parser.add_argument("--hours", type=float, default=None, help="a storm ends after so many hours of its own time")
+    parser.add_argument("--hours", type=float, default=WORLD_HOURS, help="a storm ends after so many of its own time")
+    parser.add_argument("--messages", type=int, default=WORLD_MESSAGES, help="or after so many messages")
     parser.add_argument("--weather", choices=sorted(KINDS), default=None)
     parser.add_argument("--jobs", type=int, default=1, help="worlds lived at once; what comes of them is the same")
     parser.add_argument("--trace", action="store_true", help="every word and every block, on stderr (one job)")
@@ -99,7 +100,7 @@ def _print(told: Told, task: Task) -> None:
         print("  nothing lost, nobody signed twice, all settled")
     else:
         print(f"  BROKEN in world {told.broken} {told.violation}")
-        print(f"  again: python -m tests.simulation --seed {told.broken} --events {task.world_events()}")
+        print(f"  again: python -m tests.simulation --seed {told.broken} {task.again()}")
 
 
 if __name__ == "__main__":

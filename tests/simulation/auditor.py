@@ -289,8 +289,10 @@ class Auditor:
                     self._check_paid(row, side, node)
 
     def _known(self, row: L1Channel, side: int) -> tuple[int, int]:
-        """Size and total of the peer's log on a hospital's disk."""
+        """Size and total of the peer's log on a hospital's disk; nothing where rows of it are hurt."""
         node = self._world.node_of(row.opening.hospitals[side])
+        if node.suspect == row.id:
+            return (0, 0)
         stored = node.disk.rows(row.id).get(head_key(1 - side))
         signed = None if stored is None else decode_log_row(stored).commitment
         known = None if signed is None else decode_commitment(signed.body)

@@ -15,7 +15,7 @@ from itertools import count
 from tests.simulation.seasons import Report, live
 from tests.simulation.world import World
 
-__all__ = ["Task", "Told", "names", "sum_up", "tell"]
+__all__ = ["WORLD_HOURS", "WORLD_MESSAGES", "Task", "Told", "names", "sum_up", "tell"]
 
 Trace = Callable[[str], None]
 Watch = Callable[[World], None]
@@ -31,16 +31,21 @@ class Task:
 
     weather: str | None
     events: int
-    hours: float | None
+    hours: float = WORLD_HOURS
+    messages: int = WORLD_MESSAGES
 
     def world_events(self) -> int:
         worlds = -(-self.events // WORLD_EVENTS)
         return -(-self.events // worlds)
 
+    def again(self) -> str:
+        """The options that live one of these worlds again."""
+        weather = "" if self.weather is None else f" --weather {self.weather}"
+        return f"--events {self.world_events()} --hours {self.hours:g} --messages {self.messages}{weather}"
+
     def live(self, name: str, trace: Trace | None = None, watch: Watch | None = None) -> Report:
         world = World(name, weather=self.weather, trace=trace)
-        hours = WORLD_HOURS if self.hours is None else self.hours
-        return live(world, events=self.world_events(), hours=hours, messages=WORLD_MESSAGES, watch=watch)
+        return live(world, events=self.world_events(), hours=self.hours, messages=self.messages, watch=watch)
 
 
 def names(seed: str) -> Iterator[str]:

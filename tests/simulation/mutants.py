@@ -18,7 +18,8 @@ __all__ = ["CAUGHT_AT", "MUTANTS", "Mutant", "hunt"]
 ROOT = Path(__file__).resolve().parents[2]
 CAUGHT_AT: dict[str, int] = json.loads((Path(__file__).parent / "caught.json").read_text())
 SEEDS = 12  # a mutant that lives so long is not caught
-EVENTS = 12_000
+EVENTS = 60_000
+MESSAGES = 2_500
 TIMEOUT_S = 100
 
 
@@ -169,7 +170,7 @@ def live_with(mutant: Mutant, first: int, seeds: int) -> dict[str, Any]:
     from tests.simulation.world import World
 
     for seed in range(first, first + seeds):
-        report = live(World(seed, weather=mutant.weather), events=EVENTS)
+        report = live(World(seed, weather=mutant.weather), events=EVENTS, messages=MESSAGES)
         if report.checker is not None:
             return {"name": mutant.name, "seed": seed, "checker": report.checker, "events": report.events}
     return {"name": mutant.name, "seed": None, "checker": None, "events": 0}

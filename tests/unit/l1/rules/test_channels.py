@@ -291,6 +291,29 @@ def test_a_resume_that_denies_what_both_settled_is_refused(world: World) -> None
         world.do(world.a.root, ResumeChannel(channel=channel, resume=world.resume(channel, 0, 6, world.tip.height)))
 
 
+def test_a_resume_stands_below_what_was_settled_after_it(world: World) -> None:
+    """A peer that lied about what it holds would otherwise keep old words alive by settling newer ones."""
+    channel = world.with_channel()
+    height = world.tip.height
+    resume = ResumeChannel(channel=channel, resume=world.resume(channel, 0, 5, height))
+    settled_after = _heads(channel, world.says(channel, 0, 7, height=height), world.says(channel, 1, 7, seen=7))
+    world.do(world.a.root, settled_after)
+    world.do(world.a.root, resume)
+    with refuses(Fault.BELOW_RESUME):
+        world.do(
+            world.b.root,
+            _heads(channel, world.says(channel, 0, 9, height=height - 1), world.says(channel, 1, 9, seen=9)),
+        )
+
+
+def test_a_settled_head_is_as_new_as_its_newest_signature(world: World) -> None:
+    channel = world.with_channel()
+    height = world.tip.height
+    both = (world.says(channel, 0, 7, height=height - 1), world.says(channel, 0, 7, height=height))
+    world.do(world.a.root, _heads(channel, *both, world.says(channel, 1, 7, seen=7)))
+    assert world.channel(channel).sides[0].settled_height == height
+
+
 def test_every_phase_has_a_row_and_can_reach_settled() -> None:
     assert set(PHASES) == set(Phase)
     for phase in Phase:

@@ -6,9 +6,10 @@ from l1.ground.hashing import digest
 from l1.rules import state as l1_state
 from l1.rules.commitment import Head
 from l1.rules.transactions import ResumeChannel
+from l2.protocol.channel import new_rows
 from l2.protocol.events import BlockSeen, Submit
 from tests.unit.l2.protocol.stories import granted
-from tests.unit.l2.protocol.world import NOW_MS, OPENING, Pair
+from tests.unit.l2.protocol.world import NOW_MS, OPENING, MemoryRows, Pair
 
 
 def shown(pair: Pair, *, size: int, height: int, resume_height: int = 0) -> l1_state.Channel:
@@ -67,3 +68,27 @@ def test_a_process_that_never_resumed_has_nothing_to_show() -> None:
     pair = Pair()
     granted(pair)
     assert not resumes(pair, shown(pair, size=99, height=0))
+
+
+def shown_at_start(pair: Pair) -> list[ResumeChannel]:
+    actions = [effect.action for effect in pair.effects[0] if isinstance(effect, Submit)]
+    return [action for action in actions if isinstance(action, ResumeChannel)]
+
+
+def test_a_hospital_whose_log_came_back_shows_its_resume_at_once() -> None:
+    """The peer may hold more than it gave back: those words are void before it can settle them."""
+    pair = Pair()
+    granted(pair)
+    pair.restart(0, MemoryRows(new_rows(OPENING, 0)))
+    assert [action.resume for action in shown_at_start(pair)] == [pair.channels[0].row.resume]
+
+
+def test_a_hospital_that_is_told_it_wrote_nothing_shows_that() -> None:
+    pair = Pair()
+    pair.restart(0, MemoryRows(new_rows(OPENING, 0)))
+    assert [action.resume for action in shown_at_start(pair)] == [pair.channels[0].row.resume]
+
+
+def test_a_hospital_whose_disk_was_whole_shows_nothing() -> None:
+    pair, _, _ = resumed_pair()
+    assert not shown_at_start(pair)
