@@ -17,13 +17,15 @@ from l1.rules.blocks import Block, Header, SignedHeader, decode_block, decode_he
 from l1.rules.outcomes import open_item
 from l1.rules.state import Channel, decode_channel
 from l1.rules.transactions import transaction_id
-from l1.serving import check_whole
+from l1.serving import Migration, bring_up_to_date, check_whole
 
 __all__ = ["SCHEMA", "ChainStore", "Place", "Snapshot"]
 
-SCHEMA = 1  # of the environment; a newer file is refused
+MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in order
+SCHEMA = 1 + len(MIGRATIONS)
 MAP_BYTES = 1 << 38  # address space, not disk: 256 GiB of chain
 READERS_MAX = 512  # a snapshot lives for one answer
+REMEDY = "Restore it from a backup or follow anew"
 
 _DATABASES = ("meta", "headers", "blocks", "rows", "nodes", "transactions", "channels")
 _CHANNEL = b"channel/"
@@ -116,30 +118,14 @@ class ChainStore:
     def __init__(self, path: Path) -> None:
         """Open or create. Raises `LocalError` for a schema that this program does not know."""
         self._path = path
+        check_whole(path, REMEDY)
         try:
             self._environment = lmdb.open(
                 str(path), map_size=MAP_BYTES, max_dbs=len(_DATABASES), max_readers=READERS_MAX, subdir=False
             )
+            self._databases = bring_up_to_date(self._environment, path, _DATABASES, MIGRATIONS)
         except lmdb.Error as error:
-            raise LocalError(
-                f"the chain's file {path.name} cannot be opened ({error})", "Restore it or follow anew"
-            ) from None
-        check_whole(self._environment, path, "Restore it or follow anew")
-        self._databases = {name: self._environment.open_db(name.encode()) for name in _DATABASES}
-        self._check_schema()
-
-    def _check_schema(self) -> None:
-        with self._environment.begin(write=True) as transaction:
-            meta = self._databases["meta"]
-            schema = transaction.get(b"schema", db=meta)
-            if schema is None:
-                transaction.put(b"schema", _height(SCHEMA), db=meta)
-            elif int.from_bytes(schema, "big") > SCHEMA:
-                self._environment.close()
-                number = int.from_bytes(schema, "big")
-                raise LocalError(
-                    f"{self._path.name} has schema {number}, this program knows {SCHEMA}", "Use a newer program"
-                )
+            raise LocalError(f"the chain's file {path.name} cannot be opened ({error})", REMEDY) from None
 
     def close(self) -> None:
         self._environment.close()

@@ -6,17 +6,24 @@ It knows neither chain nor hospital.
 from l1.serving.answers import json_answer
 from l1.serving.figures import FIGURES_TYPE, Figure, exposition
 from l1.serving.listening import bind, serve
+from l1.serving.pages import check_metas, check_pages
 from l1.serving.process import PASSWORD, ask_password, first_of, hold_lock, log_to_stderr, write_new
 from l1.serving.requests import body_of, hex_in_path, number, unhex
+from l1.serving.schema import Migration, bring_up_to_date, check_version
 from l1.serving.whole import check_whole
 
 __all__ = [
     "FIGURES_TYPE",
     "Figure",
+    "Migration",
     "PASSWORD",
     "ask_password",
     "bind",
     "body_of",
+    "bring_up_to_date",
+    "check_metas",
+    "check_pages",
+    "check_version",
     "check_whole",
     "exposition",
     "first_of",

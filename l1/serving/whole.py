@@ -1,26 +1,24 @@
-"""Whether an LMDB file is as long as its own header says. A shorter one would end the process by a signal, unheard.
+"""Whether an LMDB file is whole. What LMDB itself would not notice, or would end the process by a signal for, unheard.
 
-LMDB maps the file; a page that lies past its end cannot be read at all (SIGBUS). So the length is checked, and a few
-missing pages are put back as zeros, which LMDB refuses by name when it reads them.
+LMDB maps the file: a page that lies past its end cannot be read at all (SIGBUS), and a damaged page can lead anywhere.
+So the pages are walked before the file is opened (`pages`), and free pages that were never written are put back as
+zeros, so that the file is as long as its own header says.
 """
 
 import os
 from pathlib import Path
-from typing import Any
 
-from l1.ground.faults import LocalError
+from l1.ground.faults import LocalError, Refused
+from l1.serving.pages import PAGE_BYTES, check_pages
 
 __all__ = ["check_whole"]
 
-UNWRITTEN_PAGES_MAX = 256  # pages that a transaction took and gave back at the file's end are never written
 
-
-def check_whole(environment: Any, path: Path, remedy: str) -> None:
-    """Call between opening the environment and reading any of it. Raises `LocalError` for a file that was cut."""
-    page_bytes = environment.stat()["psize"]
-    expected, found = (environment.info()["last_pgno"] + 1) * page_bytes, path.stat().st_size
-    if expected - found > UNWRITTEN_PAGES_MAX * page_bytes:
-        environment.close()
-        raise LocalError(f"{path} was cut: {found:,} of {expected:,} bytes are there", remedy)
-    if found < expected:
+def check_whole(path: Path, remedy: str) -> None:
+    """Call before opening the file. Raises `LocalError` for one that was cut or damaged; none at all is whole."""
+    try:
+        last_page = check_pages(path)
+    except Refused as refused:
+        raise LocalError(f"{path} is damaged ({refused.detail})", remedy) from None
+    if last_page is not None and path.stat().st_size < (expected := (last_page + 1) * PAGE_BYTES):
         os.truncate(path, expected)

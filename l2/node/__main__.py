@@ -16,7 +16,7 @@ from l2.node.lines import split_address
 from l2.node.offline import close_from_folder
 from l2.node.recovery import restore_from_backup, restore_from_peers
 from l2.node.run import run_hospital
-from l2.node.store import DAMAGED
+from l2.protocol.rows import REMEDY
 
 
 def _init(arguments: argparse.Namespace) -> None:
@@ -114,7 +114,7 @@ def main() -> int:
         cause = first_of(error)
         if not isinstance(cause, (LocalError, Refused, lmdb.Error)):
             raise
-        said = f"a store of the folder failed ({cause}). {DAMAGED}" if isinstance(cause, lmdb.Error) else str(cause)
+        said = f"a store of the folder failed ({cause}). {REMEDY}" if isinstance(cause, lmdb.Error) else str(cause)
         sys.stderr.write(f"error: {said}\n")
         return 2
     return status or 0

@@ -20,7 +20,8 @@ from l2.node.clock import now_ms
 from l2.node.folder import CHANNELS, Folder
 from l2.node.keys import KeyStore
 from l2.node.lines import split_address
-from l2.node.store import DAMAGED, SCHEMA
+from l2.node.store import SCHEMA, examine_rows
+from l2.protocol.rows import REMEDY
 
 __all__ = ["examine"]
 
@@ -51,7 +52,7 @@ class _Examination:
         try:
             value = read()
         except (LocalError, Refused, lmdb.Error, OSError) as error:
-            cause, remedy = (error.cause, error.remedy) if isinstance(error, LocalError) else (str(error), DAMAGED)
+            cause, remedy = (error.cause, error.remedy) if isinstance(error, LocalError) else (str(error), REMEDY)
             self._note(name, False, cause, remedy)
             return None
         self._note(name, True, found)
@@ -65,7 +66,7 @@ class _Examination:
         certificate = None
         if keys is not None:
             certificate = self._try("certificate", lambda: folder.certificate(keys), "it is of our own key")
-        self._try("channels", self._read_channels, f"channels.mdb opens, schema {SCHEMA}")
+        self._try("channels", self._read_channels, f"channels.mdb is whole: every page, every row; schema {SCHEMA}")
         self._room()
         if config is None or keys is None or genesis is None or certificate is None:
             return
@@ -78,24 +79,11 @@ class _Examination:
             await self._peers(reader, account_of(keys.root().public_key))
 
     def _read_channels(self) -> None:
-        """Beside a running hospital too: read only, every row once."""
+        """Beside a running hospital too: read only, every page and every row once."""
         path = self._folder.path / CHANNELS
         if not path.exists():
             raise LocalError("there is no channels.mdb", "interward hospital restore --from-peers")
-        with lmdb.open(str(path), subdir=False, readonly=True, max_dbs=2, map_size=1 << 40) as store:
-            expected = (store.info()["last_pgno"] + 1) * store.stat()["psize"]
-            if path.stat().st_size + (1 << 20) < expected:
-                raise LocalError(f"channels.mdb was cut: {path.stat().st_size:,} of {expected:,} bytes", DAMAGED)
-            with store.begin() as reading:
-                meta, rows = (
-                    store.open_db(b"meta", reading, create=False),
-                    store.open_db(b"rows", reading, create=False),
-                )
-                schema = int.from_bytes(reading.get(b"schema", db=meta) or b"", "big")
-                if schema > SCHEMA:
-                    raise LocalError(f"channels.mdb has schema {schema}", "Use the newer program that wrote it.")
-                for _ in reading.cursor(rows).iternext(keys=True, values=False):
-                    pass
+        examine_rows(path)
 
     def _room(self) -> None:
         free = shutil.disk_usage(self._folder.path).free

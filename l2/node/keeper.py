@@ -41,6 +41,7 @@ from l2.protocol.events import (
 )
 from l2.protocol.limits import QUEUED_ENTRIES_MAX
 from l2.protocol.messages import KNOWN
+from l2.protocol.rows import Damaged
 from l2.protocol.step import has_work, step
 
 __all__ = ["Committer", "Keeper", "Outcome"]
@@ -183,6 +184,8 @@ class Keeper:
     async def _meet(self, request: "_Request") -> None:
         try:
             await self._decide([request.event])
+        except Damaged:
+            raise
         except LocalError as error:
             request.error = error
         request.done.set()

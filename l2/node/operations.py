@@ -11,6 +11,7 @@ import trio
 
 from l1.ground.faults import LocalError
 from l1.ground.merkle import Frontier
+from l1.rules.commitment import decode_commitment
 from l1.rules.log.entries import Seen, Terms
 from l1.rules.log.fold import Fold
 from l1.rules.log.leaves import leaf_hashes
@@ -29,6 +30,7 @@ from l2.protocol.phases import Phase
 from l2.protocol.proof_file import proof_fields
 from l2.protocol.proofs import build_proof
 from l2.protocol.rows import Rows
+from l2.protocol.stored import check_stored
 from l2.protocol.watch import challenge as stale_challenge
 
 __all__ = ["Operations"]
@@ -120,7 +122,8 @@ class Operations:
         return words.Settled(payout=row.sides[keeper.channel.side].paid_out)
 
     async def verify_logs(self, channel: bytes) -> words.LogVerified:
-        """Read both logs again from entry 0: hash every entry, fold every entry, compare with what is held."""
+        """Read both logs again from entry 0: hash and fold every entry, open every signature, compare with what is
+        held. Raises `Damaged` for a signature that does not open."""
         keeper = self.hospital.keeper(channel)
         held = keeper.channel
         sizes = [head.size for head in held.heads]
@@ -152,6 +155,7 @@ class _Again:
         self._readers = (LogReader(rows, 0, Salts(secret, 0)), LogReader(rows, 1, Salts(secret, 1)))
         self._fold = Fold(lambda side, index: self._readers[side].entry(index))
         self.frontiers = [Frontier(), Frontier()]
+        self._agree = True  # every commitment says what its log says
 
     def is_done(self, sizes: list[int]) -> bool:
         return all(frontier.size >= size for frontier, size in zip(self.frontiers, sizes, strict=True))
@@ -175,11 +179,17 @@ class _Again:
         self._fold.settle()
         salts = reader.salts.span(first, len(entries))
         self.frontiers[side], _ = self.frontiers[side].extend(leaf_hashes(batch.publics, batch.privates, salts))
+        check_stored(self._held, batch.commitment, side)
+        said, log = decode_commitment(batch.commitment.body), self._fold.logs[side]
+        now = (self.frontiers[side].size, self.frontiers[side].root(), log.spent, log.seen)
+        self._agree = self._agree and now == (said.size, said.root, said.spent, said.seen_size)
         return True
 
     def agrees(self, sizes: list[int]) -> bool:
         """Roots, marks and totals are those that the running channel holds (or held, when it has gone on)."""
         held = self._held
+        if not self._agree:
+            return False
         for side in (0, 1):
             log, again = held.fold.logs[side], self._fold.logs[side]
             if len(log.marks) == sizes[side] and log.marks[: sizes[side]] != again.marks:

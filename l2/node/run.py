@@ -31,11 +31,12 @@ from l2.node.keys import CHANNEL_NUMBER, KeyStore
 from l2.node.lines import Lines, split_address
 from l2.node.opening import answer_proposal
 from l2.node.operations import Operations
-from l2.node.store import DAMAGED, ChannelRows, ChannelStore
-from l2.node.watcher import Watcher
+from l2.node.store import ChannelRows, ChannelStore
+from l2.node.watcher import Watcher, channel_keys
 from l2.protocol.channel import Channel, Me, load, new_rows
 from l2.protocol.events import ChainRefused, Submit
-from l2.protocol.rows import state_key
+from l2.protocol.rows import REMEDY
+from l2.protocol.stored import check_signed
 from l2.records.keys import channel_secret
 
 __all__ = ["make_hospital", "run_hospital", "running"]
@@ -97,12 +98,12 @@ class _Process:
         rows = hospital.store.rows(row.id)
         # A node of the chain that lags behind may show an old channel late; one that we agreed to ourselves is new.
         ours = row.id in hospital.agreed and row.opened_at > hospital.started_height
-        unknown = rows.get(state_key()) is None
+        unknown = rows.is_empty()
         if unknown:
             side = row.opening.hospitals.index(hospital.id)
             hospital.store.write(row.id, new_rows(row.opening, side))
         me = Me(hospital.keys.channel(), CHANNEL_NUMBER, await secret_of(hospital, row))
-        channel = self._load(rows, me, fresh=unknown and ours)
+        channel = self._load(rows, me, row, fresh=unknown and ours)
         channel.batch_entries = hospital.config.batch_entries
         keeper = Keeper(channel, {}, hospital.store, self._submit)
         hospital.keepers[row.id] = keeper
@@ -118,13 +119,17 @@ class _Process:
             hospital.keeper_added.notify_all()
         return keeper
 
-    def _load(self, rows: ChannelRows, me: Me, *, fresh: bool) -> Channel:
+    def _load(self, rows: ChannelRows, me: Me, row: l1_state.Channel, *, fresh: bool) -> Channel:
         """Raises `LocalError` for damaged rows."""
-        store, chain = self.hospital.store, self.hospital.reader.chain
+        store, registry = self.hospital.store, self.hospital.registry
         try:
-            return load(rows, me, chain, fresh=fresh)
+            channel = load(rows, me, self.hospital.reader.chain, fresh=fresh)
+            first, second = (channel_keys(registry[one], revoked=True) for one in row.opening.hospitals)
+            channel.keys_ever = (first, second)
+            check_signed(channel, channel.keys_ever)
         except (Refused, lmdb.Error) as error:
-            raise LocalError(f"{store.path} is damaged ({error})", DAMAGED) from None
+            raise LocalError(f"{store.path} is damaged ({error})", REMEDY) from None
+        return channel
 
     def _submit(self, keeper: Keeper, submit: Submit) -> None:
         self._nursery.start_soon(self._send, keeper, submit)

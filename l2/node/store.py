@@ -14,16 +14,16 @@ import lmdb
 import trio
 
 from l1.ground.faults import LocalError
-from l1.serving import check_whole
+from l1.serving import bring_up_to_date, check_metas, check_pages, check_version, check_whole
+from l2.node.layouts import MIGRATIONS
+from l2.protocol.rows import REMEDY, open_row, seal_row
 
-__all__ = ["DAMAGED", "SCHEMA", "ChannelRows", "ChannelStore", "disk_failed"]
+__all__ = ["SCHEMA", "ChannelRows", "ChannelStore", "disk_failed", "examine_rows"]
 
-SCHEMA = 1  # of the environment; a newer file is refused
+SCHEMA = 1 + len(MIGRATIONS)  # of the environment; a newer file is refused, an older one is migrated
 MAP_BYTES = 1 << 40  # address space, not disk
 READERS_MAX = 256
-DAMAGED = "Move the file away and run `interward hospital restore --from-peers`: peers and the chain have it all."
 
-_SCHEMA_KEY = b"schema"
 _CHANNEL_BYTES = 32
 
 
@@ -33,16 +33,44 @@ def disk_failed(error: Exception) -> LocalError:
     return LocalError(cause, "Free space or replace the disk, then start again: nothing was sent.")
 
 
+def examine_rows(path: Path) -> int:
+    """Read every page and every row once, also beside a process that writes. How many rows there are.
+
+    Raises `Refused` and `LocalError` for what is damaged, or of another schema than this program's.
+    """
+    check_metas(path)
+    with lmdb.open(str(path), subdir=False, readonly=True, max_dbs=2, map_size=MAP_BYTES) as store:
+        while True:
+            with store.begin() as reading:
+                if check_pages(path, reading.id()) is None:
+                    continue  # two transactions were written meanwhile: the pages of this one are not to be found
+                facts = store.open_db(b"meta", txn=reading, create=False)
+                schema = int.from_bytes(reading.get(b"schema", db=facts) or b"", "big")
+                check_version(path, schema, SCHEMA)
+                if schema < SCHEMA:
+                    raise LocalError(f"{path} has the older schema {schema}", "Start the hospital: it migrates it.")
+                return _read_all(reading.cursor(db=store.open_db(b"rows", txn=reading, create=False)))
+
+
+def _read_all(cursor: Any) -> int:
+    count = 0
+    for place, stored in cursor:
+        open_row(bytes(place), bytes(stored))
+        count += 1
+    return count
+
+
 class ChannelRows:
-    """One channel's rows, as `l2.protocol.rows.Rows` wants them."""
+    """One channel's rows, as `l2.protocol.rows.Rows` wants them. Each read raises `Damaged` for a damaged row."""
 
     def __init__(self, environment: Any, rows: Any, channel: bytes) -> None:
         self._environment, self._rows, self._channel = environment, rows, channel
 
     def get(self, key: bytes) -> bytes | None:
+        place = self._channel + key
         with self._environment.begin(db=self._rows) as reading:
-            found: bytes | None = reading.get(self._channel + key)
-            return found
+            found: bytes | None = reading.get(place)
+        return None if found is None else open_row(place, found)
 
     def floor(self, key: bytes) -> tuple[bytes, bytes] | None:
         wanted = self._channel + key
@@ -54,17 +82,22 @@ class ChannelRows:
                 found = cursor.last()
             if not found or not cursor.key().startswith(self._channel):
                 return None
-            return bytes(cursor.key()[_CHANNEL_BYTES:]), bytes(cursor.value())
+            place = bytes(cursor.key())
+            return place[_CHANNEL_BYTES:], open_row(place, bytes(cursor.value()))
+
+    def is_empty(self) -> bool:
+        """Whether nothing at all is stored of the channel."""
+        return self.floor(b"\xff") is None
 
     def scan(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = self._channel + last
         with self._environment.begin(db=self._rows) as reading, reading.cursor() as cursor:
             if not cursor.set_range(self._channel + first):
                 return
-            for key, value in cursor:
-                if key >= end:
+            for place, stored in cursor:
+                if place >= end:
                     return
-                yield bytes(key[_CHANNEL_BYTES:]), bytes(value)
+                yield bytes(place[_CHANNEL_BYTES:]), open_row(bytes(place), bytes(stored))
 
 
 class ChannelStore:
@@ -73,29 +106,19 @@ class ChannelStore:
     def __init__(self, path: Path) -> None:
         """Open or create. Raises `LocalError` for a damaged file or a newer schema."""
         self.path = path
+        check_whole(path, REMEDY)
         try:
             self._environment = lmdb.open(
                 str(path), map_size=MAP_BYTES, max_dbs=2, max_readers=READERS_MAX, subdir=False, max_spare_txns=4
             )
-            check_whole(self._environment, path, DAMAGED)
-            self._rows = self._environment.open_db(b"rows")
-            self._meta = self._environment.open_db(b"meta")
-            self._check_schema()
+            self._rows = bring_up_to_date(self._environment, path, ("meta", "rows"), MIGRATIONS)["rows"]
+        except lmdb.DiskError as error:
+            raise disk_failed(error) from None
         except lmdb.Error as error:
-            raise LocalError(f"{path} cannot be opened ({error})", DAMAGED) from None
+            raise LocalError(f"{path} is damaged ({error})", REMEDY) from None
         self._waiting: list[tuple[bytes, Sequence[tuple[bytes, bytes]], trio.Event]] = []
         self._work = trio.Event()
         self.commits = 0
-
-    def _check_schema(self) -> None:
-        with self._environment.begin(write=True) as writing:
-            stored = writing.get(_SCHEMA_KEY, db=self._meta)
-            if stored is None:
-                writing.put(_SCHEMA_KEY, SCHEMA.to_bytes(2, "big"), db=self._meta)
-                return
-        if (found := int.from_bytes(stored, "big")) > SCHEMA:
-            cause = f"{self.path} has schema {found}; this program knows {SCHEMA}"
-            raise LocalError(cause, "Use the newer program that wrote it.")
 
     def channels(self) -> list[bytes]:
         """Ids of all channels that have rows here."""
@@ -120,7 +143,8 @@ class ChannelStore:
         with self._environment.begin(write=True, db=self._rows) as writing:
             for channel, rows in parts:
                 for key, value in rows:
-                    writing.put(channel + key, value)
+                    place = channel + key
+                    writing.put(place, seal_row(place, value))
 
     async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Return once the rows are on the disk."""

@@ -132,7 +132,9 @@ class Watcher:
         for keeper in list(hospital.keepers.values()):
             peer, me = hospital.registry.get(hospital.peer_of(keeper)), hospital.registry.get(hospital.id)
             if peer and me and (not keeper.own_keys or not changed.isdisjoint((peer.id, me.id))):
-                keeper.own_keys = channel_keys(me, revoked=True)
+                keeper.own_keys, theirs = channel_keys(me, revoked=True), channel_keys(peer, revoked=True)
+                ever = (keeper.own_keys, theirs)
+                keeper.channel.keys_ever = ever if keeper.channel.side == 0 else (theirs, keeper.own_keys)
                 await keeper.offer(PeerKeysSeen(channel_keys(peer, revoked=False)))
             seen = BlockSeen(header.height, header.clock_ms, rows.get(keeper.channel.id), self.clock_is_off)
             await keeper.offer(seen)

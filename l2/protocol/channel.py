@@ -19,16 +19,18 @@ from l1.rules import state as l1_state
 from l1.rules.commitment import Commitment, Opening, Signed, channel_id, decode_commitment, sign_shape
 from l1.rules.log.entries import Entry, Seen, Terms
 from l1.rules.log.fold import Fold
+from l1.rules.log.marks import CONSENT, GRANT, HAS_ENDED, KIND
 from l2.protocol.batch import Salts
 from l2.protocol.events import Append, KeyReady, Persist
 from l2.protocol.limits import BATCH_ENTRIES_AIM, MARKS_CHUNK
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
-from l2.protocol.rows import PendingRows, Rows, ending_key, head_key, mark_key, number_of, state_key
+from l2.protocol.rows import Damaged, PendingRows, Rows, ending_key, head_key, mark_key, number_of, state_key
 
 __all__ = ["Channel", "ChannelRow", "LogHead", "LogRow", "Me", "load", "new_rows"]
 
 NEVER = -(2**62)  # a height before all others
+_ENDED = bytes(mark for mark in range(256) if mark & HAS_ENDED and mark & KIND in (CONSENT, GRANT))
 
 
 class LogRow(Shape, frozen=True):
@@ -109,6 +111,7 @@ class Channel:
     rows: PendingRows
     readers: tuple[LogReader, LogReader]
     peer_keys: dict[int, bytes] = field(default_factory=dict)
+    keys_ever: tuple[dict[int, bytes], dict[int, bytes]] = ({}, {})  # by side: also those that count no longer
     deposits: tuple[int, int] = (0, 0)
     l1: l1_state.Channel | None = None
 
@@ -228,11 +231,12 @@ def new_rows(opening: Opening, side: int) -> list[tuple[bytes, bytes]]:
 def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     """The channel in a store. `fresh` says that it was opened by this very process, which so need not resume.
 
-    Raises `Refused` for damaged rows: every signed thing is checked once when loaded.
+    Raises `Refused` and `Damaged` for damaged rows. What is signed is opened by `stored.check_signed`.
     """
     rows = PendingRows(store)
     stored = rows.get(state_key())
-    assert stored is not None, "no channel is stored here"
+    if stored is None:
+        raise Damaged("the channel's own row is not there")
     row: ChannelRow = decode_channel_row(stored)
     context = Context(chain=chain, channel=channel_id(row.opening))
     readers = (LogReader(rows, 0, Salts(me.secret, 0)), LogReader(rows, 1, Salts(me.secret, 1)))
@@ -269,6 +273,9 @@ def _load_log(rows: Rows, fold: Fold, side: int) -> LogHead:
     }
     marks = b"".join(chunks)
     require(len(marks) == row.frontier.size, Fault.MALFORMED, "the marks do not cover the log")
+    require(all(at < len(marks) and marks[at] & HAS_ENDED for at in endings), Fault.MALFORMED, "an ending of nothing")
+    ended = len(marks) - len(marks.translate(None, _ENDED))
+    require(len(endings) == ended, Fault.MALFORMED, "the endings are not those that the marks tell of")
     fold.restore(side, marks=marks, endings=endings, seen=row.seen, time=row.time, spent=row.spent)
     commitment = None if row.commitment is None else decode_commitment(row.commitment.body)
     signed = commitment is None or commitment.root == row.frontier.root()
@@ -295,7 +302,8 @@ def own_head(channel: Channel, size: int) -> tuple[bytes, int]:
     if size == 0:
         return EMPTY_ROOT, 0
     commitment = commitment_at(channel, channel.side, size)
-    assert commitment is not None, "a head that the peer signed for is one that we signed"
+    if commitment is None:  # a head that the peer signed for is one that we signed
+        raise Damaged(f"no batch of ours ends at {size}")
     decoded = decode_commitment(commitment.body)
     return decoded.root, decoded.spent
 

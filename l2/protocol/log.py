@@ -13,7 +13,7 @@ from l1.rules.log.entries import TERMS_OF, Entry, Terms
 from l1.rules.log.leaves import decode_one, decode_parts, leaf_hashes
 from l2.protocol.batch import Batch, Salts, open_stored
 from l2.protocol.limits import BATCHES_KEPT, SALT_BLOCK, TILE_LEVELS, WHOLE_BATCHES_KEPT
-from l2.protocol.rows import Rows, batch_key, node_key, number_of
+from l2.protocol.rows import Damaged, Rows, batch_key, node_key, number_of
 
 __all__ = ["LogReader", "tiles"]
 
@@ -42,11 +42,12 @@ class LogReader:
         if at >= 0 and index < self._kept[at].end:
             return self._kept[at]
         found = self._rows.floor(batch_key(self.side, index))
-        assert found is not None, f"entry {index} is not stored"
-        assert found[0][:2] == batch_key(self.side, 0)[:2], f"entry {index} is not stored"
+        if found is None or found[0][:2] != batch_key(self.side, 0)[:2]:
+            raise self._lacks(index)
         first, batch = number_of(found[0]), open_stored(found[1])
         stored = _Stored(first, first + len(batch.publics), batch)
-        assert index < stored.end, f"entry {index} is not stored"
+        if index >= stored.end:
+            raise self._lacks(index)
         at = bisect_right(self._firsts, first)
         if len(self._kept) >= BATCHES_KEPT:  # the one farthest away makes room
             far = 0 if at > BATCHES_KEPT // 2 else -1
@@ -55,6 +56,9 @@ class LogReader:
         self._firsts.insert(at, first)
         self._kept.insert(at, stored)
         return stored
+
+    def _lacks(self, index: int) -> Damaged:
+        return Damaged(f"entry {index} of side {self.side} is not there")
 
     def first_of(self, index: int) -> int:
         """Where the batch that holds entry `index` begins."""
@@ -103,7 +107,8 @@ class LogReader:
         """The hash of the complete subtree of 2**level entries from index * 2**level on."""
         if level in TILE_LEVELS:
             stored = self._rows.get(node_key(self.side, level, index))
-            assert stored is not None, "a complete tile is always stored"
+            if stored is None:  # a complete tile is always stored
+                raise Damaged(f"node {index} of level {level} of side {self.side} is not there")
             return stored
         below = max((stored for stored in (0, *TILE_LEVELS) if stored < level), default=0)
         if below == 0:
@@ -123,7 +128,8 @@ class LogReader:
             return self._last_block[1]
         start = block * SALT_BLOCK
         last = self._rows.floor(batch_key(self.side, start + SALT_BLOCK - 1))
-        assert last is not None
+        if last is None:
+            raise self._lacks(start)
         leaves = self.leaves(start, min(start + SALT_BLOCK, self._find(number_of(last[0])).end))
         if len(leaves) == SALT_BLOCK:  # a short block will grow
             self._last_block = (block, leaves)

@@ -17,7 +17,8 @@ from l2.protocol.channel import Channel, commitment_at, own_head, says_something
 from l2.protocol.events import Arrived, Effect, Send
 from l2.protocol.log import tiles
 from l2.protocol.messages import Message, Reestablish, decode_reestablish
-from l2.protocol.rows import batch_key
+from l2.protocol.rows import Damaged, batch_key
+from l2.protocol.stored import check_stored
 from l2.protocol.writer import fold_rows
 
 __all__ = ["connect", "disconnect", "given_back", "has_more", "heads", "own_head_or_fault", "reestablish", "resend"]
@@ -131,8 +132,11 @@ def _signed_anew(channel: Channel, first: int) -> tuple[bytes, int]:
 def _stored(channel: Channel, side: int, first: int) -> tuple[bytes, int]:
     """A stored batch message, and where the next one starts."""
     message = channel.rows.get(batch_key(side, first))
-    assert message is not None, "a batch starts where another ends"
-    return message, first + len(channel.readers[side].message(first).publics)
+    if message is None:  # a batch starts where another ends
+        raise Damaged(f"no batch of side {side} starts at {first}")
+    batch = channel.readers[side].message(first)
+    check_stored(channel, batch.commitment, side)
+    return message, first + len(batch.publics)
 
 
 # -- getting our own log back -------------------------------------------------------------------------------------

@@ -1,13 +1,20 @@
 """How a channel's facts are laid out in an ordered store of bytes. Pure: the store itself is the shell's.
 
 One channel owns one key space. Keys are a letter, a side, and big-endian numbers, so that byte order is log order.
+[STORE-1] On the disk a row is its value ‖ CRC-32 over channel, key and value, so that no damaged byte, and no row in
+another's place, is ever taken for a value. What is signed is proved by its signature besides.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Protocol
+from zlib import crc32
+
+from l1.ground.faults import LocalError
 
 __all__ = [
+    "REMEDY",
+    "Damaged",
     "PendingRows",
     "Rows",
     "batch_key",
@@ -17,9 +24,37 @@ __all__ = [
     "journal_key",
     "mark_key",
     "node_key",
+    "open_row",
+    "seal_row",
     "state_key",
     "void_key",
 ]
+
+REMEDY = (
+    "Stop the hospital, move channels.mdb away and run `interward hospital restore --from-peers`: peers and the chain "
+    "have it all. `interward hospital doctor` says what is damaged."
+)
+_CHECK_BYTES = 4
+
+
+class Damaged(LocalError):  # noqa: N818 - it says what is so, as its siblings do
+    """Our own store does not hold what was written there. Nobody's fault but the disk's: the process cannot go on."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the channel store is damaged: {what}", REMEDY)
+
+
+def seal_row(place: bytes, value: bytes) -> bytes:
+    """A value as it lies on the disk. `place` is the channel's id ‖ the row's key."""
+    return value + crc32(value, crc32(place)).to_bytes(_CHECK_BYTES, "big")
+
+
+def open_row(place: bytes, stored: bytes) -> bytes:
+    """The value of a stored row. Raises `Damaged`."""
+    value = stored[:-_CHECK_BYTES]
+    if len(stored) < _CHECK_BYTES or crc32(value, crc32(place)).to_bytes(_CHECK_BYTES, "big") != stored[-_CHECK_BYTES:]:
+        raise Damaged(f"row {place[32:].hex()} of channel {place[:4].hex()}… is not what was written")
+    return value
 
 
 class Rows(Protocol):

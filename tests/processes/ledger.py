@@ -14,7 +14,7 @@ from client.demo.world import Hospital
 from l1.rules.commitment import decode_commitment
 from l2.desk import Desk
 from l2.protocol.batch import decode_batch
-from l2.protocol.rows import batch_key
+from l2.protocol.rows import batch_key, open_row
 
 __all__ = ["Ledger", "Promise", "commitments"]
 
@@ -37,7 +37,9 @@ def commitments(folder: Path, channel: bytes, side: int, start: int) -> Iterator
             key, end = channel + batch_key(side, start), channel + batch_key(side, 2**64 - 1)
             found = cursor.set_range(key)
             while found and cursor.key() < end:
-                said = decode_commitment(decode_batch(bytes(cursor.value())).commitment.body)
+                said = decode_commitment(
+                    decode_batch(open_row(bytes(cursor.key()), bytes(cursor.value()))).commitment.body
+                )
                 yield said.size, (said.root, said.spent, said.seen_size, said.seen_root)
                 found = cursor.next()
 

@@ -89,7 +89,7 @@ def other_certificate(folder: Path) -> None:
         (replace("hospital.toml", NOWHERE, "nonsense"), "the chain at nonsense", "URL"),
         (spoil("desk.token", b"short"), "token is too short", "desk.token"),
         (lambda folder: (folder / "desk.token").unlink(), "desk.token cannot be read", ""),
-        (spoil("channels.mdb", b"rubbish" * 4096), "channels.mdb cannot be opened", "restore"),
+        (spoil("channels.mdb", b"rubbish" * 4096), "channels.mdb is damaged", "restore"),
         (newer_schema, "channels.mdb has schema 999", "newer program"),
         (lambda folder: None, f"the chain at {NOWHERE} does not answer", "Start its node"),
     ],

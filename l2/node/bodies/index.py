@@ -15,18 +15,19 @@ import lmdb
 
 from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
-from l1.serving import check_whole
+from l1.serving import Migration, bring_up_to_date, check_whole
 from l2.node.bodies.ring import Ring, decode_ring
 from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
 
 __all__ = ["Entropy", "Index", "Table"]
 
-SCHEMA_VERSION = 1
+_MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in order
 _MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
 _TABLES = (
     *("records", "subjects", "origins", "places", "outgoing", "incoming", "people", "shared", "papers"),
     *("holds", "erasures", "rewraps", "openings"),
 )
+_REMEDY = "Restore the folder `bodies` from a backup."
 _KEY_LABEL, _RING_LABEL = b"interward index key", b"interward ring"
 
 Entropy = Callable[[int], bytes]
@@ -40,34 +41,26 @@ class Index:
         """Raises `LocalError` for a newer schema, a wrong key or a file that is none of ours."""
         assert len(kek) == KEY_BYTES
         self._entropy = entropy
+        check_whole(path, _REMEDY)
         try:
             self._env = lmdb.open(str(path), subdir=False, map_size=_MAP_BYTES, max_dbs=len(_TABLES) + 1, mode=0o600)
         except lmdb.Error as error:
             raise LocalError(f"{path} cannot be opened ({error})", "Is it a record index of this hospital?") from None
-        check_whole(self._env, path, "Restore the folder `bodies` from a backup.")
         try:
-            self._key = self._open_meta(path, kek)
-            self._tables = {name: self._env.open_db(name.encode()) for name in _TABLES}
+            fresh = self._keys(kek, Ring().grown(entropy(KEY_BYTES)), entropy(KEY_BYTES))
+            self._tables = bring_up_to_date(self._env, path, ("meta", *_TABLES), _MIGRATIONS, {b"clean": b"1"} | fresh)
+            self._meta = self._tables["meta"]
+            self._key = self._open_keys(path, kek)
+        except lmdb.Error as error:
+            self._env.close()
+            raise LocalError(f"{path} is damaged ({error})", _REMEDY) from None
         except BaseException:
             self._env.close()
             raise
 
-    def _open_meta(self, path: Path, kek: bytes) -> bytes:
-        self._meta = self._env.open_db(b"meta")
+    def _open_keys(self, path: Path, kek: bytes) -> bytes:
         with self._env.begin(self._meta, write=True) as txn:
-            version = txn.get(b"schema")
-            self.was_clean = bool(txn.delete(b"clean")) or version is None
-            if version is None:
-                key = self._entropy(KEY_BYTES)
-                self.ring = Ring().grown(self._entropy(KEY_BYTES))
-                txn.put(b"schema", SCHEMA_VERSION.to_bytes(2, "big"))
-                self._put_keys(txn, kek, key)
-                return key
-            found = int.from_bytes(version, "big")
-            if found > SCHEMA_VERSION:
-                raise LocalError(
-                    f"{path} has schema {found}, this program knows {SCHEMA_VERSION}", "Use a newer version of it."
-                )
+            self.was_clean = bool(txn.delete(b"clean"))
             try:
                 self.ring = decode_ring(unbox(kek, bytes(txn.get(b"ring", b"")), _RING_LABEL))
                 return unbox(kek, bytes(txn.get(b"key", b"")), _KEY_LABEL)
@@ -76,15 +69,19 @@ class Index:
                     f"{path} belongs to another hospital's key", "Restore the matching key file."
                 ) from None
 
-    def _put_keys(self, txn: Any, kek: bytes, key: bytes) -> None:
-        txn.put(b"key", box(kek, key, _KEY_LABEL, self._entropy(NONCE_BYTES)))
-        txn.put(b"ring", box(kek, encode(self.ring), _RING_LABEL, self._entropy(NONCE_BYTES)))
+    def _keys(self, kek: bytes, ring: Ring, key: bytes) -> dict[bytes, bytes]:
+        """The facts that hold the index key and the ring, under a key-encryption key."""
+        return {
+            b"key": box(kek, key, _KEY_LABEL, self._entropy(NONCE_BYTES)),
+            b"ring": box(kek, encode(ring), _RING_LABEL, self._entropy(NONCE_BYTES)),
+        }
 
     def keep_keys(self, kek: bytes, ring: Ring) -> None:
         """[REST-7] Put the index key and the ring under this key-encryption key, durably."""
         self.ring = ring
         with self._env.begin(self._meta, write=True) as txn:
-            self._put_keys(txn, kek, self._key)
+            for name, boxed in self._keys(kek, ring, self._key).items():
+                txn.put(name, boxed)
 
     def table(self, name: str) -> "Table":
         return Table(self._env, self._tables[name], name.encode(), self._key, self._entropy)

@@ -146,7 +146,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "chain.mdb"
     path.write_bytes(b"no such thing" * 1000)
-    with pytest.raises(LocalError, match="cannot be opened"):
+    with pytest.raises(LocalError, match="is damaged"):
         ChainStore(path)
 
 

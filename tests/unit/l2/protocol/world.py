@@ -27,10 +27,12 @@ from l2.protocol.events import (
 )
 from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
 from l2.protocol.step import has_work, step
+from l2.protocol.stored import check_signed
 
 CHAIN = digest(b"chain")
 NOW_MS = 1_800_000_000_000
 KEYS = (PrivateKey(digest(b"a")), PrivateKey(digest(b"b")))
+KEYS_EVER = ({1: KEYS[0].public_key}, {1: KEYS[1].public_key})
 OPENING = Opening(
     version=VERSION,
     chain=CHAIN,
@@ -132,6 +134,8 @@ class Pair:
         me = Me(signer=KEYS[side], key=1, secret=digest(b"secret"))
         channel = load(self.stores[side], me, CHAIN, fresh=fresh)
         channel.peer_keys = {1: KEYS[1 - side].public_key}
+        channel.keys_ever = KEYS_EVER
+        check_signed(channel, channel.keys_ever)
         return channel
 
     def connect(self) -> None:
@@ -241,4 +245,4 @@ class Pair:
             assert getattr(running, name) == getattr(started, name), name
 
 
-__all__ = ["CHAIN", "KEYS", "NOW_MS", "OPENING", "MemoryRows", "Pair", "Words"]
+__all__ = ["CHAIN", "KEYS", "KEYS_EVER", "NOW_MS", "OPENING", "MemoryRows", "Pair", "Words"]

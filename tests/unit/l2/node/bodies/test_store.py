@@ -120,7 +120,7 @@ def test_another_key_and_a_newer_schema_are_refused_clearly(tmp_path: Path) -> N
 
 def test_a_file_that_is_no_index_is_refused_clearly(tmp_path: Path) -> None:
     (tmp_path / "records.mdb").write_bytes(b"junk" * 4096)
-    with pytest.raises(LocalError, match="cannot be opened"):
+    with pytest.raises(LocalError, match="is damaged"):
         Bodies(tmp_path, KEK)
 
 

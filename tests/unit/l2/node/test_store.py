@@ -1,0 +1,175 @@
+"""The channels' store: what comes out is what went in, or the damage is named; older layouts become the newest."""
+
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import pytest
+
+from l1.ground.faults import LocalError
+from l1.ground.hashing import digest
+from l1.rules.log.entries import Revoke
+from l2.node.layouts import MIGRATIONS
+from l2.node.store import SCHEMA, ChannelStore, examine_rows
+from l2.protocol.channel import Me, load
+from l2.protocol.rows import Damaged, open_row, seal_row
+from l2.protocol.stored import check_signed
+from tests.unit.l2.protocol.stories import access, access_terms, granted, write
+from tests.unit.l2.protocol.world import CHAIN, KEYS, KEYS_EVER, NOW_MS, MemoryRows, Pair
+
+CHANNEL = digest(b"some channel")
+FLIPS = 1_000
+FIRST, LAST = b"\0", b"\xff"
+ME = Me(KEYS[0], 1, digest(b"secret"))
+
+
+def filled(path: Path) -> list[MemoryRows]:
+    """A store of a channel in which both hospitals wrote; the rows as of each commit."""
+    pair = Pair()
+    first = granted(pair, 20)
+    commits = [pair.stores[0].copy()]
+    for turn in range(5):
+        pair.append(1, [access(first + turn, at=10) for _ in range(40)], [access_terms()] * 40)
+        pair.settle()
+        write(pair, 0, Revoke(time=NOW_MS + 20, grant=first + turn))
+        commits.append(pair.stores[0].copy())
+    store = ChannelStore(path)
+    for before, after in zip([MemoryRows(), *commits], commits, strict=False):
+        store.write(CHANNEL, [row for row in after.scan(FIRST, LAST) if before.get(row[0]) != row[1]])
+    store.close()
+    return commits
+
+
+def everything(path: Path) -> list[tuple[bytes, bytes]]:
+    """Every row, the channel loaded and what is signed in it opened."""
+    store = ChannelStore(path)
+    try:
+        rows = store.rows(CHANNEL)
+        check_signed(load(rows, ME, CHAIN, fresh=False), KEYS_EVER)
+        return list(rows.scan(FIRST, LAST))
+    finally:
+        store.close()
+
+
+def test_no_flipped_bit_ever_becomes_a_value(tmp_path: Path) -> None:
+    """Noticed by name, or harmless: the rows are those of the last commit, or of the one before (a meta page was hit:
+    an older disk, after which nothing is signed before the peer has spoken)."""
+    path, chance = tmp_path / "channels.mdb", random.Random("flips of the store")
+    history = [list(rows.scan(FIRST, LAST)) for rows in filled(path)[-2:]]
+    whole = path.read_bytes()
+    assert everything(path) == history[-1]
+    said: list[LocalError] = []
+    for _ in range(FLIPS):
+        harmed, at = bytearray(whole), chance.randrange(len(whole))
+        harmed[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(harmed)
+        try:
+            found = everything(path)
+        except LocalError as error:
+            said.append(error)
+        else:
+            assert found in history, f"byte {at}"
+    assert all("damaged" in error.cause for error in said), said
+    assert all("restore --from-peers" in error.remedy for error in said), said
+    assert len(said) > FLIPS // 10
+
+
+def test_the_examination_reads_every_row_beside_a_writer(tmp_path: Path) -> None:
+    path = tmp_path / "channels.mdb"
+    rows = len(list(filled(path)[-1].scan(FIRST, LAST)))
+    assert examine_rows(path) == rows
+    store, ended = ChannelStore(path), threading.Event()
+    writer = threading.Thread(target=lambda: _write_until(store, ended))
+    writer.start()
+    done = subprocess.run([sys.executable, "-c", EXAMINE, str(path)], capture_output=True, text=True, check=False)
+    ended.set()
+    writer.join()
+    store.close()
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= rows
+    with (
+        lmdb.open(str(path), subdir=False, max_dbs=2) as raw,
+        raw.begin(write=True, db=raw.open_db(b"rows")) as writing,
+    ):
+        place = CHANNEL + b"x"
+        writing.put(place, seal_row(CHANNEL + b"z", b"y"))
+    with pytest.raises(Damaged, match=r"row 78 of channel .* is not what was written\. Stop the hospital"):
+        examine_rows(path)
+
+
+EXAMINE = "import sys, pathlib; from l2.node.store import examine_rows; print(examine_rows(pathlib.Path(sys.argv[1])))"
+
+
+def _write_until(store: ChannelStore, ended: threading.Event) -> None:
+    number = 0
+    while not ended.is_set():
+        store.write(CHANNEL, [(b"y" + (number + at).to_bytes(8, "big"), bytes(200)) for at in range(20)])
+        number += 20
+
+
+def older_layout(path: Path, schema: int) -> None:
+    """Make a store what it was under an earlier program."""
+    with lmdb.open(str(path), subdir=False, max_dbs=2) as raw, raw.begin(write=True) as writing:
+        rows, meta = (raw.open_db(name, txn=writing) for name in (b"rows", b"meta"))
+        with writing.cursor(db=rows) as cursor:
+            for place, stored in list(cursor):
+                cursor.put(place, open_row(bytes(place), bytes(stored)))
+        writing.put(b"schema", schema.to_bytes(2, "big"), db=meta)
+
+
+def test_a_store_without_checksums_is_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "channels.mdb"
+    rows = list(filled(path)[-1].scan(FIRST, LAST))
+    older_layout(path, 1)
+    before = path.read_bytes()
+    with pytest.raises(LocalError, match="schema 1"):
+        examine_rows(path)
+    assert path.read_bytes() == before, "an examination changes nothing"
+    assert everything(path) == rows
+    assert everything(path) == rows, "once is enough"
+    kept = path.with_name("channels.mdb.schema-1")
+    kept.rename(tmp_path / "again.mdb")
+    assert everything(tmp_path / "again.mdb") == rows
+
+
+def test_a_migration_that_was_killed_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "channels.mdb"
+    rows = list(filled(path)[-1].scan(FIRST, LAST))
+    older_layout(path, 1)
+
+    def killed(environment: Any, writing: Any) -> None:
+        MIGRATIONS[0](environment, writing)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("l2.node.store.MIGRATIONS", (killed,))
+    with pytest.raises(KeyboardInterrupt):
+        ChannelStore(path)
+    monkeypatch.undo()
+    assert everything(path) == rows
+
+
+def test_a_newer_store_is_refused_and_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "channels.mdb"
+    filled(path)
+    with (
+        lmdb.open(str(path), subdir=False, max_dbs=2) as raw,
+        raw.begin(write=True, db=raw.open_db(b"meta")) as writing,
+    ):
+        writing.put(b"schema", (SCHEMA + 1).to_bytes(2, "big"))
+    before = path.read_bytes()
+    with pytest.raises(LocalError, match=f"has schema {SCHEMA + 1}; this program knows {SCHEMA}"):
+        ChannelStore(path)
+    assert path.read_bytes() == before
+
+
+def test_what_is_signed_is_opened_when_it_is_loaded() -> None:
+    """A row with a good checksum and other words than those that were signed."""
+    pair = Pair()
+    granted(pair)
+    other = (KEYS_EVER[1], KEYS_EVER[0])
+    with pytest.raises(Damaged, match="bad signature"):
+        check_signed(pair.channels[0], other)
