@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from l1.ground.faults import LocalError
 
-__all__ = ["codes", "date_ms", "duration_ms"]
+__all__ = ["codes", "date_ms", "duration_ms", "end_ms"]
 
 UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -27,6 +27,11 @@ def date_ms(text: str) -> int:
     except ValueError:
         raise LocalError(f"{text!r} is not a date", "Write it as 2026-11-30 or 2026-11-30T08:00:00Z.") from None
     return max(0, int(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1000))
+
+
+def end_ms(text: str) -> int:
+    """The end of a date, so that `--to 2020-12-31` means all of that day; or the moment, where one is written."""
+    return date_ms(text) + (UNITS_MS["d"] - 1 if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else 0)
 
 
 def codes(names: Iterable[str], known: type[IntEnum]) -> tuple[str, ...]:

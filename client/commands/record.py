@@ -9,9 +9,9 @@ import msgspec
 
 from client.output import Result, facts_table, rows_table, verb
 from client.places import channel_option, find_channel, hospital_option, now_ms
-from client.units import codes, date_ms
+from client.units import codes, date_ms, end_ms
 from client.wording import short
-from l1.ground.codes import PurposeOfUse, RecordClass, Role
+from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
 from l1.ground.faults import LocalError, Refused
 from l2.desk import Desk
 from l2.desk.words import RecordView, RecordWanted, Share
@@ -26,8 +26,9 @@ def record() -> None:
 
 @verb(record, "add")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--label", help="Their label, whatever codes are inside: U, L, M, N, R or V.")
 @hospital_option
-async def add(paths: tuple[Path, ...], folder: Path) -> Result:
+async def add(paths: tuple[Path, ...], label: str | None, folder: Path) -> Result:
     """Take in files, or all files of folders. Adding the same content twice does no harm; gzip is opened."""
     from client.demo.dataset import Document, find_documents
     from client.progress import show_progress
@@ -35,13 +36,14 @@ async def add(paths: tuple[Path, ...], folder: Path) -> Result:
     documents = []
     for path in paths:
         documents += find_documents(path) if path.is_dir() else [Document(path, path.name)]
+    said = "" if label is None else codes((label,), Label)[0]
     added: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     async with Desk.of_folder(folder) as desk:
         with show_progress(fleeting=True) as bars, bars.stage("Add records", len(documents)) as advance:
             for document in documents:
                 try:
-                    done = await desk.add_record(document.content(), name=document.name)
+                    done = await desk.add_record(document.content(), name=document.name, label=said)
                     added.append({"file": str(document.path), **msgspec.structs.asdict(done)})
                 except Refused as refusal:
                     refused.append({"file": str(document.path), "reason": str(refusal)})
@@ -55,17 +57,30 @@ async def add(paths: tuple[Path, ...], folder: Path) -> Result:
 
 
 @verb(record, "list")
-@click.option("--patient", default="")
-@click.option("--class", "record_class", default="")
-@click.option("--label", default="")
-@click.option("--origin", default="", help="`own`, or the id of the hospital it came from.")
+@click.option("--patient", default="", help="About this patient, by the hospital's own id.")
+@click.option("--class", "record_class", default="", help="With a resource of this class inside.")
+@click.option("--label", default="", help="Of this label.")
+@click.option("--from", "begins", help="With data of this date or later.")
+@click.option("--to", "ends", help="With data of this date or earlier.")
+@click.option(
+    "--custodian", "--origin", "origin", default="", help="`own`, `received`, or the hospital it came from: name or id."
+)
 @hospital_option
-async def list_records(patient: str, record_class: str, label: str, origin: str, folder: Path) -> Result:
-    """List the records the hospital holds."""
-    wanted = {"patient": patient, "class": record_class.upper(), "label": label.upper(), "origin": origin}
+async def list_records(
+    *, patient: str, record_class: str, label: str, begins: str | None, ends: str | None, origin: str, folder: Path
+) -> Result:
+    """List the records the hospital holds: all, or those that fit everything said."""
     async with Desk.of_folder(folder) as desk:
-        found = await desk.records(**{name: value for name, value in wanted.items() if value})
         names = {view.peer: view.peer_name for view in await desk.channels()}
+        wanted = {
+            "patient": patient,
+            "class": record_class.upper(),
+            "label": label.upper(),
+            "origin": next((peer for peer, name in names.items() if name == origin), origin),
+            "from_ms": str(date_ms(begins)) if begins else "",
+            "until_ms": str(end_ms(ends)) if ends else "",
+        }
+        found = await desk.records(**{name: value for name, value in wanted.items() if value})
     rows = [
         (short(v.record), v.record_class, v.label, v.subject, f"{v.bytes:,}", names.get(v.origin) or short(v.origin))
         for v in found
@@ -140,6 +155,11 @@ def _save(content: bytes, to: Path) -> None:
 @verb(record, "share")
 @click.argument("record")
 @click.option("--purpose", "purposes", multiple=True, default=("TREAT",), show_default=True, help="May be repeated.")
+@click.option("--class", "classes", multiple=True, help="Only resources of this class; may be repeated.")
+@click.option("--from", "begins", help="Only resources of this date or later.")
+@click.option("--to", "ends", help="Only resources of this date or earlier.")
+@click.option("--label", help="Only resources up to this label, as N.")
+@click.option("--patient", default="", help="Whose resources, where the record is about several patients.")
 @click.option("--until", help="A date.  [default: the consent's end]")
 @click.option("--consent", "consent_index", type=click.IntRange(0), help="The consent it stands on.")
 @click.option("--request", "request_index", type=click.IntRange(0), help="The peer's request that it answers.")
@@ -150,6 +170,11 @@ async def share(
     *,
     record: str,
     purposes: tuple[str, ...],
+    classes: tuple[str, ...],
+    begins: str | None,
+    ends: str | None,
+    label: str | None,
+    patient: str,
     until: str | None,
     consent_index: int | None,
     request_index: int | None,
@@ -157,7 +182,10 @@ async def share(
     wanted: str | None,
     folder: Path,
 ) -> Result:
-    """Grant the peer access to RECORD, on a consent or a request."""
+    """Grant the peer access to RECORD, on a consent or a request.
+
+    With --class, --from, --to, --label or --patient, or in answer to a request, only the resources that fit go to the
+    peer, each proven against the root of the record (`interward record show` tells it)."""
     async with Desk.of_folder(folder) as desk:
         channel = await find_channel(desk, wanted)
         view = await _find(desk, record)
@@ -168,10 +196,19 @@ async def share(
             consent_index=consent_index,
             request_index=request_index,
             fee=fee,
+            patient=patient,
+            classes=codes(classes, RecordClass) if classes else (),
+            data_from_ms=date_ms(begins) if begins else None,
+            data_until_ms=end_ms(ends) if ends else None,
+            label="" if label is None else codes((label,), Label)[0],
         )
-        grant = await desk.share(view.record, asked)
-    data = {"channel": channel.id, "record": view.record, "grant": grant}
-    return Result(data, f"Grant {grant}: {channel.peer_name} may open record {short(view.record)}….")
+        granted = await desk.share(view.record, asked)
+    data = {"channel": channel.id, "record": view.record, **msgspec.structs.asdict(granted)}
+    part = f"{granted.resources} of {granted.of_resources} resources of record"
+    what = "record" if granted.resources == granted.of_resources else part
+    numbers = ", ".join(map(str, granted.grants or (granted.grant,)))
+    says = f"{channel.peer_name} may open {what} {short(view.record)}…."
+    return Result(data, f"Grant{'s' if len(granted.grants) > 1 else ''} {numbers}: {says}")
 
 
 @verb(record, "request")
@@ -207,7 +244,7 @@ async def request(
             role=codes((role,), Role)[0],
             classes=codes(classes, RecordClass),
             from_ms=date_ms(begins) if begins else 0,
-            to_ms=date_ms(ends) if ends else now_ms(),
+            to_ms=end_ms(ends) if ends else now_ms(),
             emergency=emergency is not None,
             justification=emergency or "",
         )
@@ -236,10 +273,16 @@ async def fetch(grants: tuple[int, ...], wanted: str | None, folder: Path) -> Re
                 got.append({"grant": index, **msgspec.structs.asdict(done)})
                 advance()
     rows = [
-        (row["grant"], short(row["record"]), f"{row['bytes']:,}", "verified" if row["digest_ok"] else "WRONG")
+        (
+            row["grant"],
+            short(row["record"]),
+            f"{row['bytes']:,}",
+            row["resources"],
+            "verified" if row["digest_ok"] else f"WRONG: {row['unproven']}",
+        )
         for row in got
     ]
-    table = rows_table("Fetched", ("grant", "record", "bytes", ""), rows)
+    table = rows_table("Fetched", ("grant", "record", "bytes", "resources", ""), rows)
     return Result(got, table, ok=all(row["digest_ok"] for row in got))
 
 

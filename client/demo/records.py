@@ -101,7 +101,7 @@ async def records_are_shared(stage: Stage, report: Report, advance: Advance) -> 
     first.grant = await _ask_and_grant(stage, first)
     advance()
     for record in others:
-        record.grant = await stage.a.desk.share(record.record, _share(stage, record))
+        record.grant = (await stage.a.desk.share(record.record, _share(stage, record))).grant
         advance()
     report.records_shared = len(stage.records)
     report.bytes_shared = sum(record.bytes for record in stage.records)
@@ -148,7 +148,7 @@ async def _ask_and_grant(stage: Stage, record: Shared) -> int:
         return any(view.index == index and view.side == "peer" for view in await stage.a.desk.requests())
 
     await wait_until("A has seen B's request", seen_at_a, ANSWER_S)
-    return await stage.a.desk.share(record.record, _share(stage, record, index))
+    return (await stage.a.desk.share(record.record, _share(stage, record, index))).grant
 
 
 async def records_arrive(stage: Stage, report: Report, advance: Advance) -> None:

@@ -158,18 +158,23 @@ class Desk:
 
     # Records
 
-    async def add_record(self, content: bytes | AsyncIterable[bytes], *, name: str = "") -> words.RecordAdded:
-        """Take a record in, from memory or in pieces."""
+    async def add_record(
+        self, content: bytes | AsyncIterable[bytes], *, name: str = "", label: str = ""
+    ) -> words.RecordAdded:
+        """Take a record in, from memory or in pieces. `label`: what a person says, whatever codes are inside."""
         path, kind = "/v1/records", "application/octet-stream"
-        answer = await self._ask("POST", path, content, content_type=kind, name=name)
+        answer = await self._ask("POST", path, content, content_type=kind, name=name, label=label)
         return _decode(answer.content, words.RecordAdded)
 
     async def records(self, **filters: str) -> list[words.RecordView]:
-        """`filters`: patient, class, label, origin."""
+        """`filters`: patient, class, label, origin, from_ms, until_ms."""
         return await self._get("/v1/records", list[words.RecordView], filters)
 
     async def record(self, record: str) -> words.RecordView:
         return await self._get(f"/v1/records/{record}", words.RecordView)
+
+    async def pieces(self, record: str) -> words.Pieces:
+        return await self._get(f"/v1/records/{record}/pieces", words.Pieces)
 
     async def content(self, record: str, *, practitioner: str, role: str, purpose: str) -> bytes:
         """The record's plain bytes. For a received record an `access` entry is durable before they are shown."""
@@ -191,8 +196,8 @@ class Desk:
         except httpx.TransportError as error:
             raise self._silent(error) from None
 
-    async def share(self, record: str, wanted: words.Share) -> int:
-        return (await self._post(f"/v1/records/{record}/share", wanted, words.Granted)).grant
+    async def share(self, record: str, wanted: words.Share) -> words.Granted:
+        return await self._post(f"/v1/records/{record}/share", wanted, words.Granted)
 
     async def grants(self, channel: str) -> list[words.GrantView]:
         return await self._get("/v1/grants", list[words.GrantView], {"channel": channel})
@@ -248,8 +253,11 @@ class Desk:
         content_type: str = "application/json",
         query: dict[str, str] | None = None,
         name: str = "",
+        label: str = "",
     ) -> httpx.Response:
         headers = {"content-type": content_type} if method == "POST" else {}
+        if label:
+            headers["x-interward-label"] = label
         if name:
             headers["x-interward-name"] = name.encode("ascii", "replace").decode()
         try:

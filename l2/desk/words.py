@@ -29,6 +29,8 @@ __all__ = [
     "Latency",
     "LogVerified",
     "OpenChannel",
+    "PieceView",
+    "Pieces",
     "Opened",
     "LogView",
     "Prove",
@@ -302,21 +304,74 @@ class RecordView(Word, frozen=True):
     name: str = ""
     channel: Hex | None = None
     grant: int | None = None
-    digest: Hex | None = None
+    digest: Hex = ""
     """SHA-256 of the content."""
+    title: str = ""
+    classes: tuple[str, ...] = ()
+    sensitivity: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    """The first of the patients that it is about, by the holder's own ids; `subject` is the only one."""
+    names: tuple[str, ...] = ()
+    from_ms: TimeMs | None = None
+    until_ms: TimeMs | None = None
+    """The end of the year 9999 for what goes on."""
+    resources: int = 1
+    added_ms: TimeMs = 0
+    root: Hex = ""
+    """Of an extract: the root of the record that it was cut from."""
+    unproven: str = ""
+    """Of an extract: what is wrong with its proofs."""
+
+
+class PieceView(Word, frozen=True):
+    """A resource of a record. `digest` is the SHA-256 of its bytes."""
+
+    number: int
+    kind: str
+    id: str
+    classes: tuple[str, ...]
+    label: str
+    sensitivity: tuple[str, ...]
+    subjects: tuple[str, ...]
+    from_ms: TimeMs | None
+    until_ms: TimeMs | None
+    bytes: int
+    digest: Hex
+
+
+class Pieces(Word, frozen=True):
+    """`root` is what every extract of the record leads to; empty for a record without resources."""
+
+    record: Hex
+    root: Hex
+    pieces: tuple[PieceView, ...]
 
 
 class Share(Word, frozen=True):
+    """With `patient`, `classes`, `data_*_ms` or `label`, or in answer to a request, only the resources that fit are
+    shared: about that patient, of those classes, touching that period, up to that label."""
+
     channel: Hex
     purposes: tuple[str, ...]
     until_ms: TimeMs | None = None
     consent_index: int | None = None
     request_index: int | None = None
     fee: Credits = 0
+    patient: str = ""
+    classes: tuple[str, ...] = ()
+    data_from_ms: TimeMs | None = None
+    data_until_ms: TimeMs | None = None
+    label: str = ""
 
 
 class Granted(Word, frozen=True):
+    """`grants` are several where parts of the record stand on different consents; `resources` went of `of_resources`
+    in the record."""
+
     grant: int
+    grants: tuple[int, ...] = ()
+    resources: int = 1
+    of_resources: int = 1
 
 
 class GrantView(Word, frozen=True):
@@ -350,9 +405,15 @@ class GrantedMany(Word, frozen=True):
 
 
 class Fetched(Word, frozen=True):
+    """`digest_ok`: the content is what was granted, and where it is an extract (`root`), each of its resources leads to
+    the root; else `unproven` says why not."""
+
     record: Hex
     bytes: int
     digest_ok: bool
+    resources: int = 1
+    root: Hex = ""
+    unproven: str = ""
 
 
 class FetchMany(Word, frozen=True):

@@ -14,7 +14,7 @@ from l2.records.body import (
 from l2.records.cipher import BodyCipher
 from l2.records.envelope import identify
 from l2.records.extract import Extract, make_extract, read_extract
-from l2.records.fhir import Piece, pieces_of
+from l2.records.fhir import Piece, Slice, is_divisible, pieces_of, slices_of
 from l2.records.info import RecordInfo
 from l2.records.keys import (
     agree,
@@ -40,7 +40,10 @@ __all__ = [
     "is_gzip",
     "unpack_gzip",
     # what of it
+    "Slice",
     "Piece",
+    "is_divisible",
+    "slices_of",
     "pieces_of",
     "Selection",
     "PieceTree",

@@ -18,7 +18,7 @@ from l1.ground.codes import Label
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.fields import Digest
 from l1.ground.merkle import verify_inclusion
-from l2.records.fhir import Piece
+from l2.records.fhir import Slice
 from l2.records.limits import PIECES_MAX
 from l2.records.pieces import PIECE_SALT_BYTES, PieceTree, piece_leaf
 
@@ -55,7 +55,7 @@ class Extract(NamedTuple):
     fault: str
 
 
-def make_extract(pieces: Sequence[Piece], chosen: Sequence[int], tree: PieceTree, label: Label) -> bytes:
+def make_extract(slices: Sequence[Slice], chosen: Sequence[int], tree: PieceTree, label: Label) -> bytes:
     """The Bundle of the chosen resources, by their numbers in the record, in the record's own order."""
     assert chosen
     head = {
@@ -63,12 +63,12 @@ def make_extract(pieces: Sequence[Piece], chosen: Sequence[int], tree: PieceTree
         "security": [{"system": _CONFIDENTIALITY, "code": label.name}],
         "tag": [{"system": _OBSERVATION_VALUE, "code": "SUBSETTED"}],
     }
-    entries = b",".join(_entry(pieces[number], tree, number) for number in chosen)
+    entries = b",".join(_entry(slices[number], tree, number) for number in chosen)
     meta = msgspec.json.encode(head)
     return b'{"resourceType":"Bundle","meta":' + meta + b',"type":"collection","entry":[' + entries + b"]}"
 
 
-def _entry(piece: Piece, tree: PieceTree, number: int) -> bytes:
+def _entry(piece: Slice, tree: PieceTree, number: int) -> bytes:
     place, salt, path = tree.proof(number)
     proof = _extension(_PIECE_URL, _Proof(place=place, salt=salt, path=tuple(path)))
     url = b'"fullUrl":' + msgspec.json.encode(piece.url) + b"," if piece.url else b""

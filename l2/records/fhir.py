@@ -15,7 +15,7 @@ from l2.records.info import RecordInfo
 from l2.records.limits import NAMES_MAX, SUBJECTS_MAX, TEXT_MAX
 from l2.records.resource import Outside, look_at_resource, marks_of
 
-__all__ = ["Piece", "look_at_json", "look_at_ndjson", "pieces_of", "split"]
+__all__ = ["Piece", "Slice", "is_divisible", "look_at_json", "look_at_ndjson", "pieces_of", "slices_of"]
 
 _SPACE = b" \t\r\n"  # what JSON allows around a value
 _NOTHING = msgspec.Raw(b"")
@@ -46,15 +46,22 @@ class Slice(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """[PIECE-1] A resource of a record: its bytes as received, and its outside."""
+    """[PIECE-1] A resource of a record, and its outside."""
 
-    url: str
-    raw: bytes
+    slice: Slice
     outside: Outside
 
 
-def split(content: bytes, media_type: int) -> list[Slice]:
-    """[PIECE-1] The resources of a Bundle or NDJSON as raw slices; a single resource as itself."""
+def is_divisible(media_type: int) -> bool:
+    """Whether content of that type consists of resources."""
+    return media_type in (MediaType.FHIR_JSON, MediaType.FHIR_NDJSON)
+
+
+def slices_of(content: bytes, media_type: int) -> list[Slice]:
+    """[PIECE-1] The resources of a Bundle or NDJSON as raw slices; a single resource as itself.
+
+    Raises `msgspec.DecodeError` for content that `look_at_json` or `look_at_ndjson` would not take.
+    """
     if media_type == MediaType.FHIR_NDJSON:
         return [Slice("", line.strip(_SPACE)) for line in content.splitlines() if line.strip(_SPACE)]
     outer = _outer(content)
@@ -71,10 +78,10 @@ def split(content: bytes, media_type: int) -> list[Slice]:
 
 def pieces_of(content: bytes, media_type: int) -> list[Piece]:
     """Every resource with its outside. Content that is no FHIR has no pieces."""
-    if media_type not in (MediaType.FHIR_JSON, MediaType.FHIR_NDJSON):
+    if not is_divisible(media_type):
         return []
     try:
-        slices = split(content, media_type)
+        slices = slices_of(content, media_type)
         least = Label.U if media_type == MediaType.FHIR_NDJSON else _bundle_label(content)
     except _BAD:
         return []
@@ -99,7 +106,7 @@ def _look(slices: Sequence[Slice], least: Label) -> list[Piece]:
     for piece, outside in zip(slices, looked, strict=True):
         subjects = (outside.patient,) if outside.patient else tuple(known.get(name, name) for name in outside.subjects)
         label = max(outside.label, least)
-        pieces.append(Piece(piece.url, piece.raw, outside._replace(subjects=subjects, label=label)))
+        pieces.append(Piece(piece, outside._replace(subjects=subjects, label=label)))
     return pieces
 
 
@@ -107,7 +114,7 @@ def look_at_json(content: bytes) -> RecordInfo | None:
     """The outside of a Bundle or resource; None where this is no FHIR. Raises `Refused` (TOO_LARGE)."""
     try:
         outer = _outer(content)
-        slices = split(content, MediaType.FHIR_JSON)
+        slices = slices_of(content, MediaType.FHIR_JSON)
     except _BAD:
         return None
     if not outer.resourceType[:1].isupper():
@@ -121,7 +128,7 @@ def look_at_json(content: bytes) -> RecordInfo | None:
 
 def look_at_ndjson(content: bytes) -> RecordInfo | None:
     """The outside of a bulk export; None unless every line is a resource. Raises `Refused` (TOO_LARGE)."""
-    lines = split(content, MediaType.FHIR_NDJSON)
+    lines = slices_of(content, MediaType.FHIR_NDJSON)
     try:
         kinds = {_outer(line.raw).resourceType for line in lines}
     except _BAD:

@@ -7,25 +7,17 @@ docs/spec/records.md, rules PIECE-*.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from l1.ground.codes import Label, RecordClass
 from l1.ground.hashing import tagged_digest
 from l1.ground.merkle import Frontier, inclusion_proof, leaf_hash
-from l2.records.fhir import Piece
+from l2.records.fhir import Piece, Slice
 
 __all__ = ["PIECE_SALT_BYTES", "PieceTree", "Selection", "piece_leaf", "plant"]
 
 PIECE_SALT_BYTES = 16  # enough that nobody can try out guesses of a resource that was left out
 
 _DIRECTORY = 1 << RecordClass.DIRECTORY
-
-
-class _Slice(Protocol):
-    @property
-    def url(self) -> str: ...
-    @property
-    def raw(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,7 @@ class PieceTree:
         return place, self._salts[piece], path
 
 
-def plant(slices: Sequence[_Slice], salt_of: Callable[[int], bytes]) -> PieceTree:
+def plant(slices: Sequence[Slice], salt_of: Callable[[int], bytes]) -> PieceTree:
     """The tree of a record. `salt_of(n)` is 16 bytes that only its custodian can compute; of n beyond the last
     resource they make the leaves that fill it up."""
     assert slices, "a record without resources has no tree"

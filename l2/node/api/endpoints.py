@@ -89,17 +89,25 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/requests", "requests", "Requests of both sides", list[words.RequestView]),
     Endpoint(
         "POST", "/v1/records", "add_record",
-        "Take a record in. `X-Interward-Name` names it; the same content twice is one record", words.RecordAdded,
+        "Take a record in. `X-Interward-Name` names it, `X-Interward-Label` is its label, whatever codes are inside; "
+        "the same content twice is one record",
+        words.RecordAdded,
         body=f"the content as it is, at most {CONTENT_BYTES_MAX:,} bytes", body_type=_BYTES,
     ),
     Endpoint(
         "GET", "/v1/records", "records", "Records in the store", list[words.RecordView],
         query=(
             Query("patient", "the hospital's own patient id"), Query("class", "a record class, as `IMAGING`"),
-            Query("label", "a confidentiality, as `R`"), Query("origin", "`own`, or a hospital's id"),
+            Query("label", "a confidentiality, as `R`"), Query("origin", "`own`, `received`, or a hospital's id"),
+            Query("from_ms", "of data that is not older", "integer"),
+            Query("until_ms", "of data that is not younger", "integer"),
         ),
     ),
     Endpoint("GET", "/v1/records/{record}", "record", "What is known of a record", words.RecordView),
+    Endpoint(
+        "GET", "/v1/records/{record}/pieces", "pieces",
+        "The resources of a record of our own, from outside, and the root that extracts of it lead to", words.Pieces,
+    ),
     Endpoint(
         "GET", "/v1/records/{record}/content", "content",
         "The record itself. For a received one an `access` entry is durable before it is shown",

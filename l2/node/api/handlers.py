@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from l1.ground.faults import Fault, LocalError, require
-from l1.ground.limits import HANDLE_BYTES, SIZE_MAX
+from l1.ground.limits import HANDLE_BYTES, SIZE_MAX, TIME_MS_MAX
 from l1.serving import FIGURES_TYPE, body_of, json_answer, number, unhex
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
@@ -145,8 +145,9 @@ class Handlers:
     async def add_record(self, request: Request) -> Response:
         name = request.headers.get("x-interward-name", "")
         require(len(name) <= NAME_CHARS_MAX, Fault.TOO_LARGE, f"a name has at most {NAME_CHARS_MAX} letters")
+        label = request.headers.get("x-interward-label") or None
         async with aclosing(request.stream()) as pieces:
-            return json_answer(await self.exchange.add_record(pieces, name))
+            return json_answer(await self.exchange.add_record(pieces, name, label))
 
     async def records(self, request: Request) -> Response:
         found = self.exchange.records(
@@ -154,11 +155,16 @@ class Handlers:
             class_=text(request, "class"),
             label=text(request, "label"),
             origin=text(request, "origin"),
+            from_ms=_moment(request, "from_ms"),
+            until_ms=_moment(request, "until_ms"),
         )
         return json_answer(found)
 
     async def record(self, request: Request) -> Response:
         return json_answer(self.exchange.record(record_in_path(request)))
+
+    async def pieces(self, request: Request) -> Response:
+        return json_answer(await self.exchange.pieces(record_in_path(request)))
 
     async def content(self, request: Request) -> Response:
         who, role, purpose = (text(request, name) or "" for name in ("practitioner", "role", "purpose"))
@@ -168,7 +174,7 @@ class Handlers:
 
     async def share(self, request: Request) -> Response:
         record = record_in_path(request)
-        return json_answer(words.Granted(grant=await self.exchange.share(record, await asked(request, words.Share))))
+        return json_answer(await self.exchange.share(record, await asked(request, words.Share)))
 
     async def share_many(self, request: Request) -> Response:
         wanted = await asked(request, words.ShareMany)
@@ -231,10 +237,14 @@ class Handlers:
         return json_answer(shown[:count])
 
 
+def _moment(request: Request, name: str) -> int | None:
+    return None if text(request, name) is None else number(request, name, 0, TIME_MS_MAX)
+
+
 def _fetched(grant: int, became: words.Fetched | Exception) -> words.FetchedOne:
     if isinstance(became, Exception):
         return words.FetchedOne(grant=grant, problem=str(became))
-    return words.FetchedOne(grant=grant, record=became.record, bytes=became.bytes)
+    return words.FetchedOne(grant=grant, record=became.record, bytes=became.bytes, problem=became.unproven or None)
 
 
 def _filter(request: Request, channel: Channel) -> Filter:

@@ -183,6 +183,15 @@ class Outgoing:
         """Forget bodies: their releases are durable, or their grants were never written or have ended."""
         self._index.write((self._rows, channel + lock, None) for lock in locks)
 
+    def records(self) -> set[bytes]:
+        """Every record of which a body may be pulled."""
+        return {_decode(row).record for _, row in self._rows.scan()}
+
+    def record_of(self, channel: bytes, lock: bytes) -> bytes | None:
+        """The record that a body is of."""
+        row = self._rows.get(channel + lock)
+        return None if row is None else _decode(row).record
+
     def locks(self) -> list[tuple[bytes, bytes]]:
         """Channel and lock of every body that may be pulled, so that a node can drop what no grant names."""
         return [(key[:32], key[32:]) for key, _ in self._rows.scan()]

@@ -34,6 +34,26 @@ class Bodies:
         self.outgoing = Outgoing(self.records)
         self.incoming = Incoming(self.cells)
         self._opener = Opener(self.cells, self.incoming, self.records)
+        self._sweep_parts()
+
+    def _sweep_parts(self) -> None:
+        """Erase extracts that no grant needs any more: a crash came before."""
+        parts = self.records.parts()
+        if parts:
+            needed = self.outgoing.records()
+            self.records.erase(part for part in parts if part.id not in needed)
+
+    def drop_granted(self, channel: bytes, locks: Sequence[bytes]) -> None:
+        """Forget bodies whose releases are durable, or whose grants were never written or have ended. Extracts that
+        were made for them are erased."""
+        parts: list[Record] = []
+        if self.records.has_parts():
+            ids = [self.outgoing.record_of(channel, lock) for lock in locks]
+            found = [self.records.find(record_id) for record_id in ids if record_id is not None]
+            parts = [record for record in found if record is not None and record.part_of is not None]
+        self.outgoing.drop(channel, locks)
+        if parts:
+            self.records.erase(parts)
 
     def keep_received(
         self, channel: bytes, grant: int, *, secret: bytes, custodian: bytes, name: str = "", now_ms: int

@@ -7,9 +7,12 @@ guess. What comes together is written together: many short records cost two sync
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.codes import Label, MediaType
 from l1.ground.faults import LocalError
+from l1.ground.limits import HANDLE_BYTES
 from l2.node.bodies.cells import Cell, Cells, place_key
 from l2.node.bodies.files import remove, write_whole
 from l2.node.bodies.index import Index, Table
@@ -17,12 +20,15 @@ from l2.node.bodies.intake import RECORD_KEY, Intake, Taken, seal_short
 from l2.records.body import open_chunks
 from l2.records.cipher import BodyCipher
 from l2.records.envelope import identify
+from l2.records.fhir import Slice
 from l2.records.info import RecordInfo
 from l2.records.packing import Unpacked
+from l2.records.pieces import PieceTree, plant
 
 __all__ = ["New", "Origin", "Record", "RecordStore", "look"]
 
 _ROW_BYTES_MAX = 4 * 1024 * 1024
+_PART_BYTES = 16
 
 
 class Origin(Shape, frozen=True):
@@ -34,7 +40,11 @@ class Origin(Shape, frozen=True):
 
 
 class Record(Shape, frozen=True):
-    """A record as its holder lists it. `digest` is SHA-256 of the content; `origin` is None for the hospital's own."""
+    """A record as its holder lists it. `digest` is SHA-256 of the content; `origin` is None for the hospital's own.
+
+    `said` is the label that a person gave it, which counts instead of any that was derived. `part_of` is set for an
+    extract that was made for a grant of that record: nobody finds or lists it, and it goes when it was released.
+    """
 
     id: bytes
     name: str
@@ -44,6 +54,8 @@ class Record(Shape, frozen=True):
     digest: bytes
     cell: Cell
     origin: Origin | None = None
+    said: int | None = None
+    part_of: bytes | None = None
 
 
 _decode = decoder(Record, bytes_max=_ROW_BYTES_MAX, what="record row")
@@ -56,6 +68,7 @@ class New:
     taken: Taken
     name: str
     info: RecordInfo
+    said: int | None = None
 
 
 def look(taken: Taken) -> RecordInfo:
@@ -73,6 +86,7 @@ class RecordStore:
         self._rows = index.table("records")
         self._subjects = index.table("subjects")
         self._origins = index.table("origins")
+        self._parts = index.table("parts")
 
     # -- in
 
@@ -103,18 +117,55 @@ class RecordStore:
         made: dict[bytes, Record] = {}
         for (id_, new), cell in zip(fresh.items(), cells, strict=True):
             taken = new.taken
-            made[id_] = Record(id_, new.name, taken.size, now_ms, new.info, taken.digest, cell)
+            info = new.info if new.said is None else replace(new.info, label=new.said)
+            made[id_] = Record(id_, new.name, taken.size, now_ms, info, taken.digest, cell, said=new.said)
         # [REST-4] The rows come last: they are what makes a record known, so none ever points at nothing.
         self._index.write(row for record in made.values() for row in self.rows_of(record))
         for id_, new in zip(ids, news, strict=True):
             if new.taken.cell is not None and (id_ in known or made[id_].cell != new.taken.cell):
                 remove(self.cells.path(new.taken.cell.file))
         kept: list[tuple[Record, bool]] = []
-        for id_ in ids:
+        for id_, new in zip(ids, news, strict=True):
             record = made.pop(id_, None)
-            kept.append((known[id_], True) if record is None else (record, False))
+            kept.append((self._relabel(known[id_], new.said), True) if record is None else (record, False))
             known[id_] = kept[-1][0]
         return kept
+
+    def _relabel(self, record: Record, said: int | None) -> Record:
+        if said is None or said == record.said:
+            return record
+        changed = replace(record, said=said, info=replace(record.info, label=said))
+        self._rows.put(record.id, encode(changed))
+        return changed
+
+    # -- in part
+
+    def tree(self, record_id: bytes, slices: Sequence[Slice]) -> PieceTree:
+        """[PIECE-3] The tree over a record's resources, under salts that only this hospital can compute."""
+        return plant(slices, lambda n: self._index.keyed_hash(b"piece", record_id, n.to_bytes(4, "big")))
+
+    def keep_part(self, content: bytes, info: RecordInfo, *, of: bytes, now_ms: int) -> Record:
+        """An extract of a record, for one grant: it has a key of its own, and is never shared twice."""
+        intake = Intake(self.cells, gzip=False)
+        try:
+            intake.feed(content)
+            taken = intake.finish()
+        except BaseException:
+            intake.abandon()
+            raise
+        (cell,) = self._write([taken])
+        part_id = self._index.keyed_hash(b"part", self.cells.entropy(_PART_BYTES))
+        part = Record(part_id, "", taken.size, now_ms, info, taken.digest, cell, part_of=of)
+        self._index.write(self.rows_of(part))
+        return part
+
+    def has_parts(self) -> bool:
+        return self._parts.count() > 0
+
+    def parts(self, record_id: bytes = b"") -> list[Record]:
+        """The extracts of a record that are still to be released, or of all."""
+        found = [self.find(key[HANDLE_BYTES:]) for key, _ in self._parts.scan(record_id)]
+        return [part for part in found if part is not None]
 
     def _here(self, record_id: bytes) -> Record | None:
         found = self.find(record_id)
@@ -145,6 +196,9 @@ class RecordStore:
     def _pointers(self, record: Record) -> Iterator[tuple[Table, bytes, bytes]]:
         """What leads to a record: its file, its patients, and the grant that it came by."""
         yield self.cells.places, place_key(record.cell), b""
+        if record.part_of is not None:
+            yield self._parts, record.part_of + record.id, b""
+            return
         for subject in record.info.subjects:
             yield self._subjects, self._subject_key(subject) + record.id, b""
         if record.origin is not None:
@@ -185,8 +239,11 @@ class RecordStore:
         label: int | None = None,
         own: bool | None = None,
         custodian: bytes | None = None,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
     ) -> list[Record]:
-        """Records that fit everything asked for, oldest first. `own` False: received ones."""
+        """Records that fit everything asked for, oldest first. `own` False: received ones. Of a period are those whose
+        dates touch it; those without a date are of none."""
 
         def fits(record: Record) -> bool:
             info, origin = record.info, record.origin
@@ -195,13 +252,16 @@ class RecordStore:
                 and (label is None or info.label == label)
                 and (own is None or (origin is None) == own)
                 and (custodian is None or (origin is not None and origin.custodian == custodian))
+                and (from_ms is None or (info.until_ms is not None and info.until_ms >= from_ms))
+                and (until_ms is None or (info.from_ms is not None and info.from_ms <= until_ms))
             )
 
         return sorted((r for r in self._candidates(subject) if fits(r)), key=lambda r: (r.added_ms, r.id))
 
     def _candidates(self, subject: str | None) -> Iterator[Record]:
         if subject is None:
-            yield from (_decode(row) for _, row in self._rows.scan())
+            found = (_decode(row) for _, row in self._rows.scan())
+            yield from (record for record in found if record.part_of is None)
             return
         prefix = self._subject_key(subject)
         for key in [key for key, _ in self._subjects.scan(prefix)]:
@@ -219,13 +279,14 @@ class RecordStore:
         yield some
 
     def count(self) -> int:
-        return self._rows.count()
+        return self._rows.count() - self._parts.count()
 
     # -- away
 
     def erase(self, records: Iterable[Record]) -> None:
-        """[REST-6] Destroy keys and ciphertexts, then the rows. Safe to repeat."""
+        """[REST-6] Destroy keys and ciphertexts, then the rows; of what was cut from them, too. Safe to repeat."""
         gone = list(records)
+        gone += [part for record in gone if record.part_of is None for part in self.parts(record.id)]
         self.cells.destroy(record.cell for record in gone)
         self._index.write((table, key, None) for record in gone for table, key, _ in self.rows_of(record))
         self.cells.tidy(record.cell.file for record in gone)

@@ -17,11 +17,12 @@ from l1.rules.log.fold import CONSENT, GRANT
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_MAX, Draft
 from l2.link import Line, LineClosed
-from l2.node.bodies import Record, serve_pulls
+from l2.node.bodies import serve_pulls
 from l2.node.clock import now_ms
 from l2.node.exchange import views
 from l2.node.exchange.background import Background
 from l2.node.exchange.book import PATIENT, Book, Paper
+from l2.node.exchange.cutting import Offer
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.drafting import draft_entries, paper_of
 from l2.node.exchange.fetching import Fetching
@@ -37,7 +38,7 @@ from l2.node.exchange.transfers import Transfers
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper, Outcome
 from l2.protocol.phases import Phase
-from l2.protocol.policy import Permitted, self_test
+from l2.protocol.policy import self_test
 from l2.records import handle
 
 __all__ = ["Exchange"]
@@ -229,15 +230,25 @@ class Exchange:
 
     # -- records --------------------------------------------------------------------------------------------------
 
-    async def add_record(self, pieces: bytes | AsyncIterable[bytes], name: str) -> words.RecordAdded:
-        record, known = await self._reading.add(pieces, name)
+    async def add_record(
+        self, pieces: bytes | AsyncIterable[bytes], name: str, label: str | None = None
+    ) -> words.RecordAdded:
+        """`label`: what a person says, whatever codes are inside; of a known record it changes the label."""
+        said = None if label is None else code_of(Label, label)
+        record, known = await self._reading.add(pieces, name, said)
         return views.added_view(record, known=known)
 
     def records(
-        self, patient: str | None = None, class_: str | None = None, label: str | None = None, origin: str | None = None
+        self,
+        patient: str | None = None,
+        class_: str | None = None,
+        label: str | None = None,
+        origin: str | None = None,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
     ) -> list[words.RecordView]:
-        """`origin`: `own`, `received`, or a hospital's id in hex."""
-        return self._reading.search(patient, class_, label, origin)
+        """`origin`: `own`, `received`, or a hospital's id in hex. The period is that of the data."""
+        return self._reading.search(patient, class_, label, origin, (from_ms, until_ms))
 
     def record(self, record_id: bytes) -> words.RecordView:
         return views.record_view(self._reading.find(record_id))
@@ -253,28 +264,43 @@ class Exchange:
             await self._learn(dealing)
         return record.size, await self._reading.open(record)
 
-    async def share(self, record_id: bytes, wanted: words.Share) -> int:
-        """Grant a record under what policy permits. Raises `Refused` (NOT_GRANTED) with policy's reason."""
-        return (await self.share_all([record_id], wanted))[0]
+    async def share(self, record_id: bytes, wanted: words.Share) -> words.Granted:
+        """Grant a record, or what is wanted of it, under what policy permits.
+
+        Raises `Refused` (NOT_GRANTED) with policy's reason.
+        """
+        dealing = self._dealing(bytes.fromhex(wanted.channel))
+        (offers,) = await self._offers(dealing, [record_id], wanted)
+        grants = await self._sharing.grant(dealing, offers, wanted.fee)
+        return views.granted_view(self._reading.find(record_id), offers, grants)
 
     async def share_all(self, record_ids: Sequence[bytes], wanted: words.Share) -> list[int]:
         """Grant records, all or none of them: what policy denies for one is raised before any grant is written."""
         dealing = self._dealing(bytes.fromhex(wanted.channel))
-        asked = None if wanted.request_index is None else self._sharing.ask(dealing, wanted.request_index)
-        purposes = mask_of(PurposeOfUse, wanted.purposes)
-        offers: list[tuple[Record, Permitted]] = []
+        found = await self._offers(dealing, record_ids, wanted)
+        return await self._sharing.grant(dealing, [offer for offers in found for offer in offers], wanted.fee)
+
+    async def _offers(self, dealing: Dealing, record_ids: Sequence[bytes], wanted: words.Share) -> list[list[Offer]]:
+        """What is offered of each record. Raises for the first of which nothing is."""
+        found: list[list[Offer]] = []
         for record_id in record_ids:
             record = self._reading.find(record_id)
             if record.origin is not None:
                 cause = "a received record is not this hospital's to grant"
                 raise LocalError(cause, "Its recipient asks the hospital that holds the original.")
-            until_ms, consent = wanted.until_ms, wanted.consent_index
-            verdict = self._sharing.decide(dealing, record, purposes, until_ms=until_ms, consent=consent, asked=asked)
-            if isinstance(verdict, DenyReason):
-                raise Refused(Fault.NOT_GRANTED, f"policy denies: {verdict.name.lower().replace('_', ' ')}")
-            offers.append((record, verdict))
+            offers = await self._sharing.offers_to_share(dealing, record, wanted)
+            if isinstance(offers, DenyReason):
+                raise Refused(Fault.NOT_GRANTED, f"policy denies: {offers.name.lower().replace('_', ' ')}")
+            found.append(offers)
         await self._learn(dealing)
-        return await self._sharing.grant(dealing, offers, wanted.fee)
+        return found
+
+    async def pieces(self, record_id: bytes) -> words.Pieces:
+        """The resources of a record of our own, and the root that an extract of it leads to."""
+        record = self._reading.find(record_id)
+        if record.origin is not None:
+            raise LocalError("a received record is listed from its content", "Open it: `interward record show --open`.")
+        return await self._sharing.list_pieces(record)
 
     def grants(self, channel: bytes | None) -> list[words.GrantView]:
         dealings = list(self._dealings.values()) if channel is None else [self._dealing(channel)]
@@ -305,7 +331,7 @@ class Exchange:
         if record is None:
             cause = "the ciphertext is here, but the custodian has not released its key yet"
             return LocalError(cause, "The record is opened and stored by itself when the release comes.")
-        return words.Fetched(record=record.id.hex(), bytes=record.size, digest_ok=True)
+        return views.fetched_view(record)
 
     def transfers(self) -> list[words.TransferView]:
         """Downloads under way."""

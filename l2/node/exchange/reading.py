@@ -33,6 +33,7 @@ class _Arrival:
     intake: Intake
     rest: bytes
     name: str
+    said: int | None
     done: trio.Event = field(default_factory=trio.Event)
     became: tuple[Record, bool] | Exception | None = None
 
@@ -47,10 +48,13 @@ class Reading:
 
     # -- in
 
-    async def add(self, content: bytes | AsyncIterable[bytes], name: str) -> tuple[Record, bool]:
+    async def add(
+        self, content: bytes | AsyncIterable[bytes], name: str, said: int | None = None
+    ) -> tuple[Record, bool]:
         """Take a record in (what is inside, if it is a gzip file), and say whether it was here already.
 
-        Raises `Refused` for a damaged gzip file, `LocalError` for too much.
+        `said`: its label, whatever codes are inside. Raises `Refused` for a damaged gzip file or too many patients,
+        `LocalError` for too many bytes.
         """
         intake = self._records.intake()
         portion = bytearray()
@@ -64,7 +68,7 @@ class Reading:
         except BaseException:
             intake.abandon()
             raise
-        arrival = _Arrival(intake, bytes(portion), name)
+        arrival = _Arrival(intake, bytes(portion), name, said)
         await self._arrivals_in.send(arrival)
         await arrival.done.wait()
         if isinstance(arrival.became, Exception):
@@ -110,7 +114,12 @@ class Reading:
         return record
 
     def search(
-        self, patient: str | None, class_: str | None, label: str | None, origin: str | None
+        self,
+        patient: str | None,
+        class_: str | None,
+        label: str | None,
+        origin: str | None,
+        period: tuple[int | None, int | None] = (None, None),
     ) -> list[words.RecordView]:
         """`origin`: `own`, `received`, or the hex id of a hospital. Raises `LocalError` for words it does not know."""
         custodian: bytes | None = None
@@ -126,6 +135,8 @@ class Reading:
             label=None if label is None else code_of(Label, label),
             own={"own": True, "received": False}.get(origin or ""),
             custodian=custodian,
+            from_ms=period[0],
+            until_ms=period[1],
         )
         return [record_view(record) for record in found]
 
@@ -166,7 +177,7 @@ def _finish(crowd: list[_Arrival]) -> list[tuple[_Arrival, New]]:
         try:
             arrival.intake.feed(arrival.rest)
             taken = arrival.intake.finish()
-            news.append((arrival, New(taken, arrival.name, look(taken))))
+            news.append((arrival, New(taken, arrival.name, look(taken), arrival.said)))
         except (Refused, LocalError, OSError) as error:
             arrival.intake.abandon()
             arrival.became = error

@@ -10,26 +10,30 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 import trio
 
-from l1.ground.codes import DenyReason
+from l1.ground.codes import DenyReason, PurposeOfUse
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l1.rules.log.entries import Deny, DenyTerms, Grant, GrantTerms, Release, RequestTerms, Terms
+from l1.rules.log.entries import Deny, DenyTerms, Grant, GrantTerms, Release, Terms
 from l1.rules.log.fold import ANSWERED, DONE, GRANT, REQUEST
+from l2.desk import words
 from l2.node.bodies import GrantBody, Offered, Record
 from l2.node.clock import now_ms
 from l2.node.exchange.book import Book, SharedRecord
+from l2.node.exchange.cutting import Cutting, Offer, told_reason
 from l2.node.exchange.dealing import Dealing, why_void
+from l2.node.exchange.deciding import Wish, decide_whole, find_request, judge_of
 from l2.node.exchange.logs import find_marks, grant_has_ended, grant_of, stands
+from l2.node.exchange.terms import mask_of, selection_of
+from l2.node.exchange.views import piece_view
 from l2.node.hospital import Hospital
-from l2.protocol.policy import Asked, Directive, Permitted, Wanted, decide
-from l2.records import release_secret
+from l2.protocol.policy import Asked, Permitted
+from l2.records import Selection, release_secret
 
 __all__ = ["Sharing"]
 
 THREADS = 4  # sealing and opening bodies: what is left for the channels is the rest of the machine
 SERVED_MAX = 64  # bodies whose keys are held while they are pulled
 GRANTS_AT_ONCE = 512  # one sync and one append for so many
-GRANTS_PER_ANSWER_MAX = 256  # a patient with more records is answered with the newest
+GRANTS_PER_ANSWER_MAX = 2_048  # a CT study is some hundred files; a patient with more is answered with the newest
 
 log = structlog.get_logger()
 
@@ -40,59 +44,40 @@ class Sharing:
     def __init__(self, hospital: Hospital, book: Book, threads: trio.CapacityLimiter) -> None:
         self._hospital, self._book, self._threads = hospital, book, threads
         self._bodies = hospital.bodies
+        self._cutting = Cutting(hospital.bodies, threads)
         self._served: dict[tuple[bytes, bytes], Offered] = {}  # bodies being pulled, a few chunks at a time
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
-    def ask(self, dealing: Dealing, index: int) -> Asked:
-        """A request in the peer's log. Raises `LocalError` where there is none."""
-        if not stands(dealing.channel, dealing.theirs, index, REQUEST):
-            raise LocalError(f"the peer's log has no request {index}", "`interward record list` shows requests.")
-        entry, terms = dealing.channel.fold.row(dealing.theirs, index)
-        assert isinstance(terms, RequestTerms)
-        return Asked(index=index, emergency=entry.emergency, terms=terms)
+    async def offers(self, dealing: Dealing, record: Record, wanted: Selection, wish: Wish) -> list[Offer] | DenyReason:
+        """What of a record policy permits to grant of what is wanted, or why nothing."""
+        whole = decide_whole(dealing, record, wish)
+        return await self._cutting.fit(record, wanted, judge_of(dealing, wanted.subject, wish), whole)
 
-    def decide(
-        self,
-        dealing: Dealing,
-        record: Record,
-        purposes: int,
-        *,
-        until_ms: int | None = None,
-        consent: int | None = None,
-        asked: Asked | None = None,
-    ) -> Permitted | DenyReason:
-        """What policy says about granting a record here. `consent`: no other permit may be used."""
-        info = record.info
-        subjects = {dealing.patients[subject] for subject in info.subjects}
-        if asked is not None and asked.terms.subject not in subjects | {dealing.patients[info.subject]}:
-            return DenyReason.NOT_FOUND
-        wanted = Wanted(
-            classes=info.classes | 1 << info.record_class,
-            label=info.label,
-            purposes=purposes,
-            from_ms=now_ms() - CLOCK_SKEW_MS_MAX,  # the recipient's clock may be behind ours
-            until_ms=until_ms,
-            data_from_ms=info.from_ms,
-            data_until_ms=info.until_ms,
+    async def offers_to_share(self, dealing: Dealing, record: Record, wanted: words.Share) -> list[Offer] | DenyReason:
+        """What a desk wants to share: all of it or nothing; or, where less is wanted or asked for, what fits of it."""
+        asked = None if wanted.request_index is None else find_request(dealing, wanted.request_index)
+        wish = Wish(mask_of(PurposeOfUse, wanted.purposes), wanted.until_ms, wanted.consent_index, asked)
+        patient = None if asked is None else self._book.who(dealing.id, asked.terms.subject)
+        selection = selection_of(record, wanted, asked, patient or "")
+        if selection is not None:
+            return await self.offers(dealing, record, selection, wish)
+        whole = decide_whole(dealing, record, wish)
+        return [Offer(record, whole)] if isinstance(whole, Permitted) else whole
+
+    async def list_pieces(self, record: Record) -> words.Pieces:
+        """A record's resources from outside, and the root of their tree."""
+        pieces = await self._cutting.pieces(record)
+        tree = self._bodies.records.tree(record.id, [piece.slice for piece in pieces]) if pieces else None
+        return words.Pieces(
+            record=record.id.hex(),
+            root="" if tree is None else tree.root.hex(),
+            pieces=tuple(piece_view(number, piece) for number, piece in enumerate(pieces)),
         )
-        return decide(wanted, self._directives(dealing, record, consent), asked)
-
-    def _directives(self, dealing: Dealing, record: Record, consent: int | None) -> list[Directive]:
-        """Permits of the one patient it is about, and whatever denies for anybody named in it. A record that names
-        nobody, or several, is permitted by a consent for the patient "": the hospital's own attestation."""
-        one = dealing.patients[record.info.subject]
-        found = [Directive(at, terms) for at, terms in dealing.consents.of(one)]
-        if consent is not None:
-            found = [directive for directive in found if directive.index == consent or not directive.terms.permit]
-        for subject in record.info.subjects:
-            others = dealing.consents.of(dealing.patients[subject])
-            found += [Directive(at, terms) for at, terms in others if not terms.permit]
-        return found
 
     # -- granting -------------------------------------------------------------------------------------------------
 
-    async def grant(self, dealing: Dealing, offers: Sequence[tuple[Record, Permitted]], fee: int) -> list[int]:
+    async def grant(self, dealing: Dealing, offers: Sequence[Offer], fee: int) -> list[int]:
         """Seal the bodies, write the grants, each crowd of them in one append. Their indices. Raises `LocalError`."""
         indices: list[int] = []
         for start in range(0, len(offers), GRANTS_AT_ONCE):
@@ -104,7 +89,7 @@ class Sharing:
     async def _write(
         self,
         dealing: Dealing,
-        offers: Sequence[tuple[Record, Permitted]],
+        offers: Sequence[Offer],
         entries: Sequence[Grant],
         terms: Sequence[Terms],
     ) -> list[int]:
@@ -117,7 +102,7 @@ class Sharing:
             written = [position for position in range(len(entries)) if position not in refused]
             indices = [index for first, count in sorted(outcome.runs) for index in range(first, first + count)]
             noted = {
-                index: (entries[position].lock, offers[position][0].id)
+                index: (entries[position].lock, offers[position].record.id)
                 for position, index in zip(written, indices, strict=True)
             }
             await self._note(dealing, noted)
@@ -129,18 +114,16 @@ class Sharing:
             raise LocalError(f"a grant would be void: {reason}", "The others, if there were any, are written.")
         return indices
 
-    def _prepare(
-        self, dealing: Dealing, offers: Sequence[tuple[Record, Permitted]], fee: int
-    ) -> list[tuple[Grant, GrantTerms]]:
+    def _prepare(self, dealing: Dealing, offers: Sequence[Offer], fee: int) -> list[tuple[Grant, GrantTerms]]:
         """In a thread: the bodies' rows on disk, and the grants that promise them."""
         bodies = self._bodies.outgoing.prepare_all(
-            [record for record, _ in offers],
+            [self._cutting.record_of(offer) for offer in offers],
             chain=dealing.chain,
             channel=dealing.id,
             seed=self._hospital.keys.release_seed(),
-            beside=[self._book.shared_row(record.id) for record, _ in offers],
+            beside=[self._book.shared_row(offer.record.id) for offer in offers],
         )
-        return [_offer(body, permitted, fee) for (_, permitted), body in zip(offers, bodies, strict=True)]
+        return [_offer(body, offer.permitted, fee) for offer, body in zip(offers, bodies, strict=True)]
 
     async def _note(self, dealing: Dealing, noted: dict[int, tuple[bytes, bytes]]) -> None:
         """Grants stand, by index: lock and record of each."""
@@ -157,7 +140,7 @@ class Sharing:
 
     def _forget(self, channel: bytes, locks: Sequence[bytes]) -> None:
         """In a thread: bodies whose grants were never written."""
-        self._bodies.outgoing.drop(channel, locks)
+        self._bodies.drop_granted(channel, locks)
         self._book.forget_shared(channel, locks)
 
     # -- answering ------------------------------------------------------------------------------------------------
@@ -166,21 +149,35 @@ class Sharing:
         """Answer an open request out of what policy permits, or deny it with the reason."""
         if dealing.channel.fold.logs[dealing.theirs].marks[index] != REQUEST:
             return
-        asked = self.ask(dealing, index)
-        patient = self._book.who(dealing.id, asked.terms.subject)
-        records: list[Record] = []
-        if patient:
-            records = await trio.to_thread.run_sync(self._records_of, patient, limiter=self._threads)
-        verdicts = [(record, self.decide(dealing, record, 1 << asked.terms.purpose, asked=asked)) for record in records]
-        offers = [(record, verdict) for record, verdict in verdicts if isinstance(verdict, Permitted)]
+        asked = find_request(dealing, index)
+        offers, reasons = await self._offers_for(dealing, asked)
+        if len(offers) > GRANTS_PER_ANSWER_MAX:
+            left = len(offers) - GRANTS_PER_ANSWER_MAX
+            self._hospital.announce("cut short", dealing.id, f"request {index}: the {left} oldest records are left out")
         if offers:
             await self.grant(dealing, offers[-GRANTS_PER_ANSWER_MAX:], 0)
             return
-        reasons = [verdict for _, verdict in verdicts if isinstance(verdict, DenyReason)]
-        # Of several reasons the one that says most about consent: that something else was not found says little.
-        told = next((reason for reason in reasons if reason is not DenyReason.NOT_FOUND), DenyReason.NOT_FOUND)
+        told = told_reason(reasons)
         await dealing.write_one(Deny(now_ms(), index), DenyTerms(told), "the denial")
         self._hospital.announce("denied", dealing.id, f"request {index}: {told.name}")
+
+    async def _offers_for(self, dealing: Dealing, asked: Asked) -> tuple[list[Offer], list[DenyReason]]:
+        """Of everything that we hold of the patient, what fits the request; oldest record first."""
+        terms = asked.terms
+        patient = self._book.who(dealing.id, terms.subject)
+        offers: list[Offer] = []
+        reasons: list[DenyReason] = []
+        if not patient:
+            return offers, reasons
+        wanted = Selection(patient, terms.classes, terms.data_from_ms, terms.data_until_ms)
+        wish = Wish(1 << terms.purpose, asked=asked)
+        for record in await trio.to_thread.run_sync(self._records_of, patient, limiter=self._threads):
+            found = await self.offers(dealing, record, wanted, wish)
+            if isinstance(found, DenyReason):
+                reasons.append(found)
+            else:
+                offers += found
+        return offers, reasons
 
     def unanswered(self, dealing: Dealing, *, emergencies_only: bool) -> list[int]:
         """Requests of the peer that nothing has answered."""
@@ -213,7 +210,7 @@ class Sharing:
         for lock in locks:
             self._served.pop((dealing.id, lock), None)
         if locks:
-            await trio.to_thread.run_sync(self._bodies.outgoing.drop, dealing.id, locks)
+            await trio.to_thread.run_sync(self._bodies.drop_granted, dealing.id, locks)
 
     def _secret(self, dealing: Dealing, index: int) -> bytes:
         _, terms = grant_of(dealing.channel, dealing.own, index)

@@ -1,17 +1,32 @@
 """What the desk is shown of consents, requests, grants and records: read from logs and book, never remembered."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from l1.ground.codes import Label, MediaType, PurposeOfUse, RecordClass
+from l1.ground.hashing import digest
 from l1.rules.log.fold import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, REQUEST, VOID
 from l2.desk import words
 from l2.node.bodies import Bodies, Record
 from l2.node.exchange.book import Book
+from l2.node.exchange.cutting import Offer
 from l2.node.exchange.dealing import Dealing
 from l2.node.exchange.logs import grant_has_ended, newest
 from l2.node.exchange.terms import name_of, names_of
+from l2.records import Piece
 
-__all__ = ["added_view", "consent_views", "grant_views", "record_view", "request_views"]
+__all__ = [
+    "added_view",
+    "consent_views",
+    "fetched_view",
+    "grant_views",
+    "granted_view",
+    "piece_view",
+    "record_view",
+    "request_views",
+]
+
+SUBJECTS_SHOWN = 100  # a bulk export is about thousands
 
 Side = Literal["own", "peer"]
 
@@ -145,17 +160,67 @@ def added_view(record: Record, *, known: bool) -> words.RecordAdded:
 
 
 def record_view(record: Record) -> words.RecordView:
-    origin = record.origin
+    info, origin = record.info, record.origin
     return words.RecordView(
         record=record.id.hex(),
-        media_type=name_of(MediaType, record.info.media_type),
-        record_class=name_of(RecordClass, record.info.record_class),
-        subject=record.info.subject,
-        label=name_of(Label, record.info.label),
+        media_type=name_of(MediaType, info.media_type),
+        record_class=name_of(RecordClass, info.record_class),
+        subject=info.subject,
+        label=name_of(Label, info.label),
         bytes=record.size,
         origin="own" if origin is None else origin.custodian.hex(),
         name=record.name,
         channel=None if origin is None else origin.channel.hex(),
         grant=None if origin is None else origin.grant,
         digest=record.digest.hex(),
+        title=info.title,
+        classes=names_of(RecordClass, info.classes),
+        sensitivity=info.sensitivity,
+        subjects=info.subjects[:SUBJECTS_SHOWN],
+        names=info.names,
+        from_ms=info.from_ms,
+        until_ms=info.until_ms,
+        resources=info.resources,
+        added_ms=record.added_ms,
+        root=info.root.hex(),
+        unproven=info.unproven,
+    )
+
+
+def granted_view(record: Record, offers: Sequence[Offer], grants: Sequence[int]) -> words.Granted:
+    return words.Granted(
+        grant=grants[0],
+        grants=tuple(grants),
+        resources=sum(record.info.resources if offer.cut is None else len(offer.cut.numbers) for offer in offers),
+        of_resources=record.info.resources,
+    )
+
+
+def fetched_view(record: Record) -> words.Fetched:
+    """[PIECE-6] Content that is not what was granted never gets here; proofs that lead nowhere do, and are told."""
+    info = record.info
+    return words.Fetched(
+        record=record.id.hex(),
+        bytes=record.size,
+        digest_ok=not info.unproven,
+        resources=info.resources,
+        root=info.root.hex(),
+        unproven=info.unproven,
+    )
+
+
+def piece_view(number: int, piece: Piece) -> words.PieceView:
+    outside = piece.outside
+    return words.PieceView(
+        number=number,
+        kind=outside.kind,
+        id=outside.id,
+        classes=names_of(RecordClass, outside.classes),
+        label=outside.label.name,
+        sensitivity=tuple(sorted(outside.sensitivity)),
+        subjects=outside.subjects,
+        from_ms=None if outside.span is None else outside.span[0],
+        until_ms=None if outside.span is None else outside.span[1],
+        bytes=len(piece.slice.raw),
+        digest=digest(piece.slice.raw).hex(),
     )

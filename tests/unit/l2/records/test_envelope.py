@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from l1.ground.codes import Label, MediaType, RecordClass, unmask
 from l2.records import identify, unpack_gzip
-from l2.records.fhir import split
+from l2.records.fhir import slices_of
 from l2.records.labels import LABEL_OF, find_sensitivity, label_from
 
 DATA = Path(__file__).parents[5] / "shared" / "data"
@@ -49,7 +49,7 @@ def test_a_resource_and_a_bulk_export() -> None:
 
 def test_slices_are_the_very_bytes() -> None:
     content = bundle(PATIENT, OVERDOSE)
-    pieces = split(content, MediaType.FHIR_JSON)
+    pieces = slices_of(content, MediaType.FHIR_JSON)
     assert all(piece.raw in content for piece in pieces)
     assert [json.loads(piece.raw) for piece in pieces] == [PATIENT, OVERDOSE]
 

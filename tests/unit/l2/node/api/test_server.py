@@ -157,9 +157,9 @@ async def test_records_go_in_and_out_as_they_are(tmp_path: Path) -> None:
             world.exchange.answer = []
             assert await desk.records(patient="7", label="R") == []
         assert world.exchange.asked == [
-            ("add", content, "scan.dcm"),
+            ("add", content, "scan.dcm", None),
             ("content", bytes.fromhex(RECORD), "p", "NURSE", "TREAT"),
-            ("records", "7", None, "R", None),
+            ("records", "7", None, "R", None, None, None),
         ]
 
 

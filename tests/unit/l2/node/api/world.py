@@ -57,15 +57,23 @@ class NotingExchange(Exchange):
         written: words.Written = self._note("append", channel, tuple(drafts), wait)
         return written
 
-    async def add_record(self, pieces: bytes | AsyncIterable[bytes], name: str) -> words.RecordAdded:
+    async def add_record(
+        self, pieces: bytes | AsyncIterable[bytes], name: str, label: str | None = None
+    ) -> words.RecordAdded:
         content = pieces if isinstance(pieces, bytes) else b"".join([piece async for piece in pieces])
-        added: words.RecordAdded = self._note("add", content, name)
+        added: words.RecordAdded = self._note("add", content, name, label)
         return added
 
     def records(
-        self, patient: str | None = None, class_: str | None = None, label: str | None = None, origin: str | None = None
+        self,
+        patient: str | None = None,
+        class_: str | None = None,
+        label: str | None = None,
+        origin: str | None = None,
+        from_ms: int | None = None,
+        until_ms: int | None = None,
     ) -> list[words.RecordView]:
-        found: list[words.RecordView] = self._note("records", patient, class_, label, origin)
+        found: list[words.RecordView] = self._note("records", patient, class_, label, origin, from_ms, until_ms)
         return found
 
     async def content(

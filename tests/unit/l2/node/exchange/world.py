@@ -175,7 +175,7 @@ class World:
 
     async def share(self, record: str, **changes: Any) -> int:
         wanted = words.Share(channel=self.a.id, purposes=("TREAT",))
-        return await self.a.exchange.share(bytes.fromhex(record), msgspec.structs.replace(wanted, **changes))
+        return (await self.a.exchange.share(bytes.fromhex(record), msgspec.structs.replace(wanted, **changes))).grant
 
     async def request(self, patient: str = "anna", **changes: Any) -> int:
         wanted = words.RecordWanted(
