@@ -4,9 +4,24 @@ Bytes are lower-case hex, times are milliseconds since the epoch, amounts are cr
 classes, labels, roles) go by their HL7 names. Knows nothing of HTTP. Source: docs/spec/desk.md.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta, Struct
+from l2.desk.record_words import (
+    Fetched,
+    FetchedOne,
+    FetchMany,
+    Granted,
+    GrantedMany,
+    GrantView,
+    Pieces,
+    PieceView,
+    RecordAdded,
+    RecordView,
+    Share,
+    ShareMany,
+    TransferView,
+)
+from l2.desk.word import ChannelState, Credits, Hex, Side, TimeMs, Word
 
 __all__ = [
     "Amount",
@@ -46,18 +61,14 @@ __all__ = [
     "StoryNote",
     "Verify",
     "Written",
+    "ChannelState",
+    "Side",
+    "FetchMany",
+    "FetchedOne",
+    "GrantedMany",
+    "ShareMany",
+    "TransferView",
 ]
-
-Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2})*$")]
-Credits = Annotated[int, Meta(ge=0)]
-TimeMs = Annotated[int, Meta(ge=0)]
-Side = Literal["own", "peer"]
-ChannelState = Literal["connecting", "resuming", "open", "closing", "settled", "frozen"]
-
-
-class Word(Struct, frozen=True, kw_only=True):
-    """A JSON object. Unknown fields are ignored, so that an older desk understands a newer hospital."""
-
 
 # The hospital
 
@@ -274,169 +285,6 @@ class RequestView(Word, frozen=True):
     emergency: bool = False
     answered: str | None = None
     """`granted`, `denied` or None while it is open."""
-
-
-# Records
-
-
-class RecordAdded(Word, frozen=True):
-    """`known` says that the hospital had this content already."""
-
-    record: Hex
-    media_type: str
-    record_class: str
-    subject: str
-    label: str
-    bytes: int
-    known: bool
-
-
-class RecordView(Word, frozen=True):
-    """`origin` is `own`, or the id of the hospital that granted it (then `channel` and `grant` say where)."""
-
-    record: Hex
-    media_type: str
-    record_class: str
-    subject: str
-    label: str
-    bytes: int
-    origin: str
-    name: str = ""
-    channel: Hex | None = None
-    grant: int | None = None
-    digest: Hex = ""
-    """SHA-256 of the content."""
-    title: str = ""
-    classes: tuple[str, ...] = ()
-    sensitivity: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = ()
-    """The first of the patients that it is about, by the holder's own ids; `subject` is the only one."""
-    names: tuple[str, ...] = ()
-    from_ms: TimeMs | None = None
-    until_ms: TimeMs | None = None
-    """The end of the year 9999 for what goes on."""
-    resources: int = 1
-    added_ms: TimeMs = 0
-    root: Hex = ""
-    """Of an extract: the root of the record that it was cut from."""
-    unproven: str = ""
-    """Of an extract: what is wrong with its proofs."""
-
-
-class PieceView(Word, frozen=True):
-    """A resource of a record. `digest` is the SHA-256 of its bytes."""
-
-    number: int
-    kind: str
-    id: str
-    classes: tuple[str, ...]
-    label: str
-    sensitivity: tuple[str, ...]
-    subjects: tuple[str, ...]
-    from_ms: TimeMs | None
-    until_ms: TimeMs | None
-    bytes: int
-    digest: Hex
-
-
-class Pieces(Word, frozen=True):
-    """`root` is what every extract of the record leads to; empty for a record without resources."""
-
-    record: Hex
-    root: Hex
-    pieces: tuple[PieceView, ...]
-
-
-class Share(Word, frozen=True):
-    """With `patient`, `classes`, `data_*_ms` or `label`, or in answer to a request, only the resources that fit are
-    shared: about that patient, of those classes, touching that period, up to that label."""
-
-    channel: Hex
-    purposes: tuple[str, ...]
-    until_ms: TimeMs | None = None
-    consent_index: int | None = None
-    request_index: int | None = None
-    fee: Credits = 0
-    patient: str = ""
-    classes: tuple[str, ...] = ()
-    data_from_ms: TimeMs | None = None
-    data_until_ms: TimeMs | None = None
-    label: str = ""
-
-
-class Granted(Word, frozen=True):
-    """`grants` are several where parts of the record stand on different consents; `resources` went of `of_resources`
-    in the record."""
-
-    grant: int
-    grants: tuple[int, ...] = ()
-    resources: int = 1
-    of_resources: int = 1
-
-
-class GrantView(Word, frozen=True):
-    """A grant in either log. `state` is `granted`, `fetching`, `received`, `released`, `revoked` or `void`."""
-
-    channel: Hex
-    side: Side
-    index: int
-    state: str
-    purposes: tuple[str, ...]
-    record_class: str
-    label: str
-    media_type: str
-    from_ms: TimeMs
-    until_ms: TimeMs
-    fee: Credits = 0
-    bytes: int = 0
-    record: Hex | None = None
-    """The record in this hospital's store: the one that was shared, or the one that arrived."""
-
-
-class ShareMany(Word, frozen=True):
-    """Several records on the same terms: all of them are granted, or none."""
-
-    records: tuple[Hex, ...]
-    share: Share
-
-
-class GrantedMany(Word, frozen=True):
-    grants: tuple[int, ...]
-
-
-class Fetched(Word, frozen=True):
-    """`digest_ok`: the content is what was granted, and where it is an extract (`root`), each of its resources leads to
-    the root; else `unproven` says why not."""
-
-    record: Hex
-    bytes: int
-    digest_ok: bool
-    resources: int = 1
-    root: Hex = ""
-    unproven: str = ""
-
-
-class FetchMany(Word, frozen=True):
-    grants: tuple[int, ...]
-
-
-class FetchedOne(Word, frozen=True):
-    """What became of one grant: its record, or why there is none."""
-
-    grant: int
-    record: Hex | None = None
-    bytes: int = 0
-    problem: str | None = None
-
-
-class TransferView(Word, frozen=True):
-    """A body on its way in. `bytes_per_s` is since it began, or went on."""
-
-    channel: Hex
-    grant: int
-    bytes_done: int
-    bytes_total: int
-    bytes_per_s: int
 
 
 # Audit
