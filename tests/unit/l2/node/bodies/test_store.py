@@ -130,3 +130,37 @@ def test_a_backup_made_while_in_use_opens(tmp_path: Path) -> None:
         bodies.backup(tmp_path / "copy")
     with Bodies(tmp_path / "copy", KEK) as copy:
         assert copy.records.open(record.id) == PATIENT
+
+
+def test_an_extract_is_in_no_list_goes_with_its_record_and_with_its_grant(tmp_path: Path) -> None:
+    chain, channel, seed = bytes(32), bytes([1]) * 32, bytes([2]) * 32
+    with Bodies(tmp_path, KEK) as bodies:
+        whole, _ = bodies.records.add(PATIENT, now_ms=5)
+        made = [bodies.records.keep_part(PATIENT, whole.info, of=whole.id, now_ms=6) for _ in range(3)]
+        assert len({part.id for part in made}) == 3
+        assert bodies.records.search() == bodies.records.search(subject=whole.info.subject) == [whole]
+        assert (bodies.records.count(), len(bodies.records.parts(whole.id))) == (1, 3)
+        granted = bodies.outgoing.prepare_all([whole, *made[:2]], chain=chain, channel=channel, seed=seed)
+        bodies.drop_granted(channel, [granted[0].lock, granted[1].lock])
+        assert {part.id for part in bodies.records.parts()} == {made[1].id, made[2].id}
+        assert bodies.records.open(whole.id) == PATIENT
+    with Bodies(tmp_path, KEK) as bodies:
+        assert [part.id for part in bodies.records.parts()] == [made[1].id], "the one that no grant names is swept"
+        paths = [bodies.cells.path(record.cell.file) for record in (whole, made[1])]
+        bodies.records.erase([whole])
+        assert bodies.records.parts() == []
+        assert not any(path.exists() for path in paths)
+
+
+def test_search_by_the_period_of_the_data(tmp_path: Path) -> None:
+    spans = [(10, 20), (15, 30), (None, None)]
+    with Bodies(tmp_path, KEK) as bodies:
+        for number, (begin, end) in enumerate(spans):
+            info = RecordInfo(media_type=0, from_ms=begin, until_ms=end)
+            bodies.records.add(bytes([number]), name=str(number), now_ms=number, info=info)
+
+        def names(**period: int) -> str:
+            return "".join(record.name for record in bodies.records.search(**period))  # type: ignore[arg-type]
+
+        assert (names(), names(from_ms=20), names(from_ms=21), names(until_ms=12)) == ("012", "01", "1", "0")
+        assert names(from_ms=31) == names(until_ms=9) == ""
