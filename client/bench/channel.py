@@ -31,8 +31,8 @@ __all__ = ["bench_channel"]
 
 PATIENTS = 24
 UPDATES_PER_ENCOUNTER = 6  # a receipt, some accesses, now and then a grant
-CHUNK_BATCHES = 2  # drafts in one request to the desk, in batches
-LANES = 6  # requests to the desk at once: enough to keep the window full
+CHUNK_BATCHES = 8  # drafts in one request to the desk, in batches
+LANES = 4  # requests to the desk at once: enough to keep the window full
 LONE_UPDATES = 200
 WARM_UP_UPDATES = 20_000  # interpreters, caches and files reach their steady state
 

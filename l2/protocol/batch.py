@@ -8,7 +8,8 @@ others'.
 
 from functools import lru_cache
 from hashlib import shake_128
-from itertools import islice
+from itertools import chain, islice
+from struct import Struct
 from typing import Annotated
 
 import msgspec
@@ -49,6 +50,9 @@ def open_stored(message: bytes) -> Batch:
     return _stored.decode(message)
 
 
+_BLOCK = Struct(f"{SALT_BYTES}s" * SALT_BLOCK)
+
+
 class Salts:
     """The salts of one side's log in one channel, made from the channel secret on demand."""
 
@@ -59,9 +63,8 @@ class Salts:
     def __repr__(self) -> str:
         return "Salts(…)"
 
-    def _make_block(self, block: int) -> list[bytes]:
-        stream = shake_128(self._seed + block.to_bytes(8, "big")).digest(SALT_BLOCK * SALT_BYTES)
-        return [stream[at : at + SALT_BYTES] for at in range(0, len(stream), SALT_BYTES)]
+    def _make_block(self, block: int) -> tuple[bytes, ...]:
+        return _BLOCK.unpack(shake_128(self._seed + block.to_bytes(8, "big")).digest(_BLOCK.size))
 
     def one(self, index: int) -> bytes:
         return self._block(index // SALT_BLOCK)[index % SALT_BLOCK]
@@ -70,9 +73,8 @@ class Salts:
         """The salts of entries first .. first + count."""
         start = first // SALT_BLOCK
         blocks = range(start, (first + count - 1) // SALT_BLOCK + 1)
-        salts = [salt for block in blocks for salt in self._block(block)]
         offset = first - start * SALT_BLOCK
-        return list(islice(salts, offset, offset + count))
+        return list(islice(chain.from_iterable(map(self._block, blocks)), offset, offset + count))
 
 
 def encode_batch(publics: tuple[bytes, ...], privates: tuple[bytes, ...], commitment: Signed) -> bytes:

@@ -8,11 +8,26 @@ stands in `judgements`. Source: design §5; docs/spec/fold.md.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from l1.ground.limits import REQUEST_LIFE_MS
-from l1.rules.log.entries import TERMS_OF, Access, Deny, Entry, Grant, Pay, Receipt, Revoke, Terms, Withdraw, tag_of
-from l1.rules.log.judgements import JUDGES, judge_access
+from l1.rules.log.entries import (
+    TERMS_OF,
+    Access,
+    AccessTerms,
+    Deny,
+    Entry,
+    Grant,
+    Pay,
+    Receipt,
+    Revoke,
+    Seen,
+    Terms,
+    Withdraw,
+    tag_of,
+)
+from l1.rules.log.judgements import JUDGES, judge_accesses
 from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, PAY, REQUEST, VOID, LogFold, Void
 from l1.rules.log.standing import ReadEntry, Standing
 
@@ -31,7 +46,7 @@ __all__ = [
     "Void",
 ]
 
-_TAGS = {kind: tag_of(kind) for kind in (Access, *JUDGES)}
+_TAG_OF = {kind: tag_of(kind) for kind in (Access, *JUDGES)}.__getitem__
 _WITH_TERMS = frozenset(TERMS_OF)
 _ENDINGS = frozenset((Withdraw, Revoke))
 
@@ -45,41 +60,51 @@ class Fold:
 
     def judge(self, side: int, entries: Sequence[Entry], terms: Sequence[Terms]) -> list[tuple[int, Void]]:
         """Fold a batch in. Returns the void entries, by index. `undo` takes it all back until `settle`."""
-        standing, log = self._standing, self.logs[side]
-        marks, following = log.marks, iter(terms)
-        standing.begin(side)
-        voids: list[tuple[int, Void]] = []
-        reason: Void | None
-        for entry in entries:
-            if entry.time < log.time:
-                reason = self._fallen(side, entry, following)
-            else:
-                log.time = entry.time
-                if type(entry) is Access:
-                    reason = judge_access(standing, side, entry, next(following))
-                else:
-                    reason = JUDGES[type(entry)](standing, side, entry, following)
-            tag = _TAGS[type(entry)]
-            if reason is None:
-                marks.append(tag)
-            else:
-                voids.append((len(marks), reason))
-                marks.append(tag | VOID)
-            if tag != PAY:
-                log.pay = None
+        self._standing.begin(side)
+        voids = [void for part in _between_seens(entries, terms) for void in self._judge(side, *part)]
         # The peer's next `seen` asks for the time of our last entry, so it is kept at hand.
         last = entries[-1]
-        standing.remember(side, len(marks) - 1, last, terms[-1] if type(last) in _WITH_TERMS else None)
+        own = terms[-1] if type(last) in _WITH_TERMS else None
+        self._standing.remember(side, len(self.logs[side].marks) - 1, last, own)
         return voids
 
-    def _fallen(self, side: int, entry: Entry, following: Iterator[Terms]) -> Void | None:
-        """[FOLD-3] An entry whose time falls is void; but an ending counts whatever its time, since the chain judges by
-        the ending alone."""
-        if type(entry) in _ENDINGS:
-            return JUDGES[type(entry)](self._standing, side, entry, following)
-        if type(entry) in _WITH_TERMS:
-            next(following)
-        return Void.TIME_FALLS
+    def _judge(self, side: int, entries: Sequence[Entry], terms: Sequence[Terms]) -> list[tuple[int, Void]]:
+        """A `seen`, or entries without one: the accesses at once, then the others in order.
+
+        Every rule finds in the marks just what stands before its entry.
+        """
+        log = self.logs[side]
+        marks, first, kinds = log.marks, len(log.marks), list(map(type, entries))
+        bad = self._judge_accesses(side, entries, terms, kinds) | _falling(log, entries)
+        tags = bytearray(map(_TAG_OF, kinds))
+        for at in bad:
+            tags[at] |= VOID
+        following = iter([each for each in terms if type(each) is not AccessTerms])
+        done = 0
+        for at, kind in enumerate(kinds):
+            if kind is Access:
+                continue
+            own = next(following) if kind in _WITH_TERMS else None
+            marks += tags[done:at]
+            done = at
+            reason = None if at in bad else JUDGES[kind](self._standing, side, entries[at], own)
+            if reason is not None:
+                bad[at] = reason
+                tags[at] |= VOID
+        marks += tags[done:]
+        if marks[-1] != PAY:
+            log.pay = None
+        return [(first + at, bad[at]) for at in sorted(bad)]
+
+    def _judge_accesses(
+        self, side: int, entries: Sequence[Entry], terms: Sequence[Terms], kinds: Sequence[type]
+    ) -> dict[int, Void]:
+        """Which accesses do not count, by position."""
+        odd = judge_accesses(self._standing, side, entries, terms)
+        if not odd:
+            return {}
+        positions = [at for at, kind in enumerate(kinds) if kind is Access]
+        return {positions[number]: reason for number, reason in odd.items()}
 
     def undo(self) -> None:
         """Take the last judgement back."""
@@ -123,6 +148,35 @@ class Fold:
     def _is_closed_request(self, side: int, index: int) -> bool:
         """A request that expired, or whose first answer its writer has seen: later answers change nothing."""
         return self.logs[side].marks[index] & (KIND | HAS_ENDED) == REQUEST | HAS_ENDED
+
+
+def _between_seens(
+    entries: Sequence[Entry], terms: Sequence[Terms]
+) -> Iterator[tuple[Sequence[Entry], Sequence[Terms]]]:
+    """Entries and their terms, cut so that every `seen` is alone: what follows it is judged by what it names."""
+    start = taken = 0
+    for at in [at for at, entry in enumerate(entries) if type(entry) is Seen]:
+        if start < at:
+            upto = taken + sum(type(entry) in _WITH_TERMS for entry in entries[start:at])
+            yield entries[start:at], terms[taken:upto]
+            taken = upto
+        yield entries[at : at + 1], ()
+        start = at + 1
+    if start < len(entries):
+        yield entries[start:], terms[taken:]
+
+
+def _falling(log: LogFold, entries: Sequence[Entry]) -> dict[int, Void]:
+    """[FOLD-3] Which entries are older than one before them, by position; an ending counts whatever its time, since the
+    chain judges by the ending alone. Moves the log's time on."""
+    times = [entry.time for entry in entries]
+    if times[0] >= log.time and times == sorted(times):
+        log.time = times[-1]
+        return {}
+    newest = list(accumulate(times, max, initial=log.time))
+    log.time = newest[-1]
+    fallen = [at for at, time in enumerate(times) if time < newest[at]]
+    return {at: Void.TIME_FALLS for at in fallen if type(entries[at]) not in _ENDINGS}
 
 
 def _answered_by(entry: Entry) -> int | None:

@@ -5,9 +5,8 @@ Every rule reads what stands before its entry: all of its own log, and of the pe
 docs/spec/fold.md.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from itertools import takewhile
 from typing import Any
 
 from l1.ground.limits import CLOCK_SKEW_MS_MAX, OPEN_REQUESTS_MAX, REQUEST_LIFE_MS
@@ -15,8 +14,10 @@ from l1.rules.log.entries import (
     CONSENT_BASIS,
     EMERGENCY_BASIS,
     Access,
+    AccessTerms,
     Consent,
     Deny,
+    Entry,
     Grant,
     Pay,
     Receipt,
@@ -31,11 +32,33 @@ from l1.rules.log.entries import (
 from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID, Void
 from l1.rules.log.standing import Standing
 
-__all__ = ["JUDGES", "judge_access"]
+__all__ = ["JUDGES", "judge_accesses"]
 
 
-def judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Void | None:
-    """[FOLD-5] Nearly all entries are of this kind, so it is written for speed."""
+def judge_accesses(standing: Standing, side: int, entries: Sequence[Entry], terms: Sequence[Terms]) -> dict[int, Void]:
+    """[FOLD-5] Which accesses do not count, by their number among the accesses; no `seen` stands between them.
+
+    Nearly all entries are of this kind and stand, so one pass looks for those that might not; only these are asked
+    why. No other entry of the same log has a say in it, and they have none in any other.
+    """
+    accesses: list[Any] = [entry for entry in entries if type(entry) is Access]
+    opened: list[Any] = [each for each in terms if type(each) is AccessTerms]
+    seen, ended, known = standing.logs[side].seen, standing.logs[1 - side].endings, standing.grants[1 - side].get
+    odd = [
+        (at, entry, own)
+        for at, (entry, own) in enumerate(zip(accesses, opened, strict=True))
+        if (grant := entry.grant) >= seen
+        or (allowed := known(grant)) is None
+        or grant in ended
+        or allowed.consent in ended
+        or not allowed.purposes >> own.purpose & 1
+        or not allowed.from_ms <= entry.time <= allowed.until_ms
+    ]
+    reasons = [(at, _judge_access(standing, side, entry, own)) for at, entry, own in odd]
+    return {at: reason for at, reason in reasons if reason is not None}
+
+
+def _judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Void | None:
     logs = standing.logs
     seen, peer = logs[side].seen, logs[1 - side]
     grant_index = entry.grant
@@ -46,7 +69,7 @@ def judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Vo
         return Void.NO_SUCH_ENTRY
     if mark & HAS_ENDED and peer.endings[grant_index] < seen:
         return Void.ENDED
-    allowed = standing.grants[1 - side].get(grant_index) or standing.grant(1 - side, grant_index)
+    allowed = standing.grant(1 - side, grant_index)
     consent = allowed.consent
     if consent is not None and peer.marks[consent] & HAS_ENDED and peer.endings[consent] < seen:
         return Void.CONSENT_WITHDRAWN
@@ -57,7 +80,7 @@ def judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Vo
     return None
 
 
-def _seen(standing: Standing, side: int, entry: Seen, _terms: Iterator[Terms]) -> Void | None:
+def _seen(standing: Standing, side: int, entry: Seen, _terms: None) -> Void | None:
     """[FOLD-4] Never falls, never runs ahead, and is no more than five minutes older than what it has seen."""
     log, peer = standing.logs[side], standing.logs[1 - side]
     if entry.size < log.seen or entry.size > len(peer.marks):
@@ -65,25 +88,22 @@ def _seen(standing: Standing, side: int, entry: Seen, _terms: Iterator[Terms]) -
     if entry.size and entry.time + CLOCK_SKEW_MS_MAX < standing.row(1 - side, entry.size - 1)[0].time:
         return Void.TIME_FALLS
     log.seen = entry.size
-    # They stand in the order of the answers, so those that are news come first.
-    for target, _ in list(takewhile(lambda late: late[1] < entry.size, log.late.items())):
-        standing.take(log.late, target)
+    for target in standing.take_late(side, entry.size):
         if log.open_requests.pop(target, None) is not None:
             standing.flag(side, target, HAS_ENDED)
     return None
 
 
-def _consent(standing: Standing, side: int, entry: Consent, terms: Iterator[Terms]) -> Void | None:
-    wanted: Any = next(terms)
+def _consent(standing: Standing, side: int, entry: Consent, wanted: Any) -> Void | None:
     standing.remember(side, len(standing.logs[side].marks), entry, wanted)
     return None if wanted.from_ms <= wanted.until_ms else Void.PERIOD
 
 
-def _withdraw(standing: Standing, side: int, entry: Withdraw, _terms: Iterator[Terms]) -> Void | None:
+def _withdraw(standing: Standing, side: int, entry: Withdraw, _terms: None) -> Void | None:
     return _end(standing, side, entry.consent, CONSENT)
 
 
-def _revoke(standing: Standing, side: int, entry: Revoke, _terms: Iterator[Terms]) -> Void | None:
+def _revoke(standing: Standing, side: int, entry: Revoke, _terms: None) -> Void | None:
     return _end(standing, side, entry.grant, GRANT)
 
 
@@ -93,13 +113,11 @@ def _end(standing: Standing, side: int, target: int, kind: int) -> Void | None:
         return Void.NO_SUCH_ENTRY
     if log.marks[target] & HAS_ENDED:
         return Void.ALREADY_DONE
-    standing.put(log.endings, target, len(log.marks))
-    standing.flag(side, target, HAS_ENDED)
+    standing.end(side, target)
     return None
 
 
-def _request(standing: Standing, side: int, entry: Request, terms: Iterator[Terms]) -> Void | None:
-    wanted = next(terms)
+def _request(standing: Standing, side: int, entry: Request, wanted: Any) -> Void | None:
     log = standing.logs[side]
     while log.open_requests:
         oldest = next(iter(log.open_requests))  # they stand in the order of time
@@ -114,8 +132,7 @@ def _request(standing: Standing, side: int, entry: Request, terms: Iterator[Term
     return None
 
 
-def _grant(standing: Standing, side: int, entry: Grant, terms: Iterator[Terms]) -> Void | None:
-    offered: Any = next(terms)
+def _grant(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | None:
     reason = _basis(standing, side, entry, offered)
     if reason is None:
         standing.remember_grant(side, len(standing.logs[side].marks), entry, offered)
@@ -190,14 +207,11 @@ def _open_request(standing: Standing, side: int, index: int, time: int) -> Void 
 
 def _answer(standing: Standing, side: int, target: int, at: int) -> None:
     """The peer's log answered entry `target` of `side` at peer index `at`; its writer does not know yet."""
-    log = standing.logs[side]
-    if not log.marks[target] & ANSWERED:
-        standing.flag(side, target, ANSWERED)
-        standing.put(log.late, target, at)
+    if standing.flag(side, target, ANSWERED):
+        standing.logs[side].late[target] = at
 
 
-def _deny(standing: Standing, side: int, entry: Deny, terms: Iterator[Terms]) -> Void | None:
-    next(terms)
+def _deny(standing: Standing, side: int, entry: Deny, _terms: Any) -> Void | None:
     reason = _open_request(standing, side, entry.request, entry.time)
     if reason is None:
         _answer(standing, 1 - side, entry.request, len(standing.logs[side].marks))
@@ -211,7 +225,7 @@ def _peer_grant(standing: Standing, side: int, index: int) -> Void | None:
     return None if standing.stands(1 - side, index, GRANT) else Void.NO_SUCH_ENTRY
 
 
-def _pay(standing: Standing, side: int, entry: Pay, _terms: Iterator[Terms]) -> Void | None:
+def _pay(standing: Standing, side: int, entry: Pay, _terms: None) -> Void | None:
     log = standing.logs[side]
     reason = _peer_grant(standing, side, entry.grant)
     if reason is not None:
@@ -224,22 +238,24 @@ def _pay(standing: Standing, side: int, entry: Pay, _terms: Iterator[Terms]) -> 
     return None
 
 
-def _receipt(standing: Standing, side: int, entry: Receipt, _terms: Iterator[Terms]) -> Void | None:
+def _receipt(standing: Standing, side: int, entry: Receipt, _terms: None) -> Void | None:
     """[FOLD-12] Once per grant; where a fee is due, its `pay` stands right before."""
-    log = standing.logs[side]
-    reason = _peer_grant(standing, side, entry.grant)
-    if reason is not None:
-        return reason
-    if standing.logs[1 - side].marks[entry.grant] & ANSWERED:
+    log, index = standing.logs[side], entry.grant
+    if index >= log.seen:
+        return Void.NOT_SEEN
+    mark = standing.logs[1 - side].marks[index]
+    if mark & (KIND | VOID) != GRANT:
+        return Void.NO_SUCH_ENTRY
+    if mark & ANSWERED:
         return Void.ALREADY_DONE
-    grant = standing.grant(1 - side, entry.grant)
-    if grant.fee and log.pay != (len(log.marks) - 1, entry.grant, grant.fee):
+    fee = standing.grant(1 - side, index).fee
+    if fee and log.pay != (len(log.marks) - 1, index, fee):
         return Void.NOT_PAID
-    _answer(standing, 1 - side, entry.grant, len(log.marks))
+    _answer(standing, 1 - side, index, len(log.marks))
     return None
 
 
-def _release(standing: Standing, side: int, entry: Release, _terms: Iterator[Terms]) -> Void | None:
+def _release(standing: Standing, side: int, entry: Release, _terms: None) -> Void | None:
     log = standing.logs[side]
     if not standing.stands(side, entry.grant, GRANT):
         return Void.NO_SUCH_ENTRY
@@ -255,8 +271,7 @@ def _release(standing: Standing, side: int, entry: Release, _terms: Iterator[Ter
     return None
 
 
-def _review(standing: Standing, side: int, entry: Review, terms: Iterator[Terms]) -> Void | None:
-    next(terms)
+def _review(standing: Standing, side: int, entry: Review, _terms: Any) -> Void | None:
     if entry.request >= standing.logs[side].seen:
         return Void.NOT_SEEN
     if not standing.stands(1 - side, entry.request, REQUEST):
@@ -265,7 +280,7 @@ def _review(standing: Standing, side: int, entry: Review, terms: Iterator[Terms]
     return None if request.emergency else Void.NOT_AN_EMERGENCY
 
 
-JUDGES: dict[type, Callable[[Standing, int, Any, Iterator[Terms]], Void | None]] = {
+JUDGES: dict[type, Callable[[Standing, int, Any, Any], Void | None]] = {
     Seen: _seen,
     Consent: _consent,
     Withdraw: _withdraw,

@@ -6,7 +6,6 @@ Terms are not held: they are decoded from the stored entry through a bounded cac
 
 from collections.abc import Callable
 from itertools import takewhile
-from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -53,21 +52,30 @@ class Standing:
         self.cache: tuple[_Rows, _Rows] = ({}, {})
         self.grants: tuple[dict[int, Allowed], dict[int, Allowed]] = ({}, {})
         self._restore: Callable[[], None] | None = None
-        self._changes: list[tuple[bytearray | dict[int, int], int, int | None]] = []  # rows, key, what stood there
-        self._touched: list[set[int]] = [set(), set()]  # indices of old marks that changed since `settle`
+        # Since `settle`, per side: old marks that were flagged as (index, what stood there), and what else changed.
+        self._flagged: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+        self._ended: list[int] = []
+        self._known: list[tuple[int, int]] = []
 
     def begin(self, side: int) -> None:
         """From here on every change of a side's log can be taken back."""
         assert self._restore is None, "the last judgement was neither settled nor undone"
-        log = self.logs[side]
+        log, peer = self.logs[side], self.logs[1 - side]
         size, seen, time, spent, pay = len(log.marks), log.seen, log.time, log.spent, log.pay
         open_requests = dict(log.open_requests)  # few, and they leave in the order of time: restored as a whole
 
         def restore() -> None:
+            for at in (0, 1):
+                for index, before in reversed(self._flagged[at]):
+                    self.logs[at].marks[index] = before
             del log.marks[size:]
             log.seen, log.time, log.spent, log.pay = seen, time, spent, pay
             log.open_requests = open_requests
-            log.late = dict(sorted(log.late.items(), key=itemgetter(1)))
+            log.late = {**dict(self._known), **log.late}
+            for target in list(takewhile(lambda target: peer.late[target] >= size, reversed(peer.late))):
+                del peer.late[target]
+            for target in self._ended:
+                del log.endings[target]
             for kept in (self.cache[side], self.grants[side]):
                 for index in list(takewhile(lambda index: index >= size, reversed(kept))):
                     del kept[index]
@@ -77,39 +85,49 @@ class Standing:
     def undo(self) -> None:
         """Take the judgement back."""
         assert self._restore is not None
-        for rows, key, before in reversed(self._changes):
-            if before is None:
-                del rows[key]
-            else:
-                rows[key] = before
         self._restore()
         self._forget_changes()
 
     def settle(self) -> tuple[set[int], set[int]]:
         """Let the judgement stand. Returns the indices of old marks that it changed, per side."""
-        touched = (self._touched[0], self._touched[1])
+        touched = tuple({index for index, _ in flagged} for flagged in self._flagged)
         self._forget_changes()
-        return touched
+        return touched[0], touched[1]
 
     def _forget_changes(self) -> None:
-        self._changes.clear()
         self._restore = None
-        self._touched = [set(), set()]
+        self._flagged[0].clear()
+        self._flagged[1].clear()
+        self._ended.clear()
+        self._known.clear()
 
-    def flag(self, side: int, index: int, flag: int) -> None:
+    def flag(self, side: int, index: int, flag: int) -> bool:
+        """Flag an entry. Whether it was not flagged so before."""
         marks = self.logs[side].marks
         before = marks[index]
-        if before & flag != flag:
-            marks[index] = before | flag
-            self._touched[side].add(index)
-            self._changes.append((marks, index, before))
+        if before & flag:
+            return False
+        marks[index] = before | flag
+        self._flagged[side].append((index, before))
+        return True
 
-    def put(self, rows: dict[int, int], key: int, value: int) -> None:
-        self._changes.append((rows, key, rows.get(key)))
-        rows[key] = value
+    def end(self, side: int, target: int) -> None:
+        """The entry that comes next in a side's log ends a consent or grant of the same log."""
+        log = self.logs[side]
+        log.endings[target] = len(log.marks)
+        self._ended.append(target)
+        self.flag(side, target, HAS_ENDED)
 
-    def take(self, rows: dict[int, int], key: int) -> None:
-        self._changes.append((rows, key, rows.pop(key)))
+    def take_late(self, side: int, seen: int) -> list[int]:
+        """The entries of a side whose answers its writer knows once it has seen so much of the peer's log."""
+        late = self.logs[side].late
+        # They stand in the order of the answers, so those that are news come first.
+        news = list(takewhile(lambda answer: answer[1] < seen, late.items()))
+        self._known += news
+        targets = [target for target, _ in news]
+        for target in targets:
+            del late[target]
+        return targets
 
     def row(self, side: int, index: int) -> tuple[Any, Any]:
         """An entry and its terms, decoded once and kept for a while."""
