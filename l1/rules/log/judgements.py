@@ -32,7 +32,7 @@ from l1.rules.log.entries import (
 from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID, Void
 from l1.rules.log.standing import Standing
 
-__all__ = ["JUDGES", "judge_accesses"]
+__all__ = ["JUDGES", "judge_access", "judge_accesses"]
 
 
 def judge_accesses(standing: Standing, side: int, entries: Sequence[Entry], terms: Sequence[Terms]) -> dict[int, Void]:
@@ -54,11 +54,12 @@ def judge_accesses(standing: Standing, side: int, entries: Sequence[Entry], term
         or not allowed.purposes >> own.purpose & 1
         or not allowed.from_ms <= entry.time <= allowed.until_ms
     ]
-    reasons = [(at, _judge_access(standing, side, entry, own)) for at, entry, own in odd]
+    reasons = [(at, judge_access(standing, side, entry, own)) for at, entry, own in odd]
     return {at: reason for at, reason in reasons if reason is not None}
 
 
-def _judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Void | None:
+def judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Void | None:
+    """[FOLD-5] Why one access does not count, if so."""
     logs = standing.logs
     seen, peer = logs[side].seen, logs[1 - side]
     grant_index = entry.grant
