@@ -12,6 +12,7 @@ from client.commands.consent import consent
 from client.commands.demo import demo
 from client.commands.hospital import hospital
 from client.commands.record import record
+from client.commands.tower import tower
 from client.output import JSON_HELP, end_with
 
 __all__ = ["main", "interward"]
@@ -37,7 +38,7 @@ def interward(as_json: bool) -> None:
     del as_json
 
 
-for noun in (demo, bench, chain, hospital, channel, consent, record, audit):
+for noun in (demo, bench, chain, hospital, channel, consent, record, audit, tower):
     interward.add_command(noun)
 
 

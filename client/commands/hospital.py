@@ -11,6 +11,7 @@ import msgspec
 import trio
 from rich.table import Table
 
+from client.commands.hospital_tower import hospital_tower
 from client.output import Result, facts_table, rows_table, verb
 from client.places import become, hospital_option, node_command
 from client.wording import day, moment, short
@@ -204,3 +205,6 @@ async def keys(folder: Path) -> Result:
     ]
     columns = ("key", "kind", "begins with", "from", "until")
     return Result([msgspec.structs.asdict(key) for key in found], rows_table("Keys", columns, rows))
+
+
+hospital.add_command(hospital_tower)

@@ -78,6 +78,11 @@ class Hospital:
             await self.close_desk()
             await self._node.stop()
 
+    async def kill(self) -> None:
+        """SIGKILL: as if the power went."""
+        await self.close_desk()
+        await self.node.kill()
+
     async def close_desk(self) -> None:
         """Close the connections to the desk, if there are any."""
         if self._desk is not None:
@@ -167,6 +172,21 @@ class World:
         hospital.id, _ = await admit(self.reader, self.registrar, admission, gift)
         self.hospitals.append(hospital)
         return hospital
+
+    async def add_tower(self, name: str) -> Node:
+        """Make a watchtower and start it. It needs nobody's leave: hospitals name it."""
+        folder = self.folder / name
+        await self.run(
+            name,
+            _command(
+                *("l2.tower", "init", "--folder", folder, "--name", name, "--listen", f"127.0.0.1:{_free_port()}"),
+                *("--chain-url", self.chain.url, "--genesis", self.genesis_file),
+            ),
+        )
+        return await self.start_tower(name)
+
+    async def start_tower(self, name: str) -> Node:
+        return await self.start(name, _command("l2.tower", "run", "--folder", self.folder / name))
 
     async def add_hospital(self, name: str, gift: int) -> Hospital:
         """Make a hospital, have it admitted, and start it."""

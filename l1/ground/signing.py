@@ -34,6 +34,7 @@ class Purpose(Enum):
     HELLO = b"hello"
     ERASURE = b"erasure"
     PARAMETERS = b"parameters"  # a registrar agrees to what the chain lives by
+    HANDOVER = b"handover"  # a hospital gives its watchtower what it needs
 
 
 class Context(Shape, frozen=True):

@@ -12,10 +12,18 @@ from l1.ground.faults import Fault, Refused
 from l1.node import views
 from l1.node.chain import Chain
 from l1.node.handlers import Handlers
-from l1.node.openapi import Endpoint, Parameter, document
-from l1.serving import json_answer
+from l1.serving import Api, Endpoint, Parameter, document, json_answer
 
-__all__ = ["ENDPOINTS", "make_app"]
+__all__ = ["API", "ENDPOINTS", "make_app"]
+
+API = Api(
+    "Interward chain",
+    "l1/node/api.py",
+    "Anyone may read; only signed transactions change anything. Bytes are lower hex. Answers carry what proves them: "
+    "headers signed by the authority, RFC 9162 inclusion proofs, sparse Merkle state proofs. `decoded` is a "
+    "convenience; a careful reader decodes `value` itself. A refusal is an `error` with the fault's name and number, "
+    "a detail and a remedy.",
+)
 
 _WAIT = Parameter("wait_ms", "hold the answer so long until there is news; at most 30,000")
 _PAGE = (
@@ -117,6 +125,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint("GET", "/v1/rows/{key}", "row", "Any row of the state, or its absence, proved", _ROW),
     Endpoint(
+        "POST",
+        "/v1/rows",
+        "rows",
+        "Many rows at once under one header, each proved, in the order asked; changes nothing",
+        _ROWS,
+        body="a canonical msgpack array of at most 500 row keys",
+    ),
+    Endpoint(
         "GET",
         "/v1/accounts/{id}",
         "account",
@@ -156,7 +172,7 @@ def make_app(chain: Chain) -> Starlette:
     handlers = Handlers(chain)
 
     async def openapi(_: Request) -> Response:
-        return json_answer(document(ENDPOINTS), 200)
+        return json_answer(document(API, ENDPOINTS), 200)
 
     def route(endpoint: Endpoint) -> Route:
         handler: Callable[[Request], Awaitable[Response]] = getattr(handlers, endpoint.handler)

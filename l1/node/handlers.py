@@ -4,6 +4,7 @@ Waiting questions (`wait_ms`, events) cost a task and no thread. The table of wh
 """
 
 from collections.abc import AsyncIterator, Callable
+from typing import Annotated
 
 import msgspec
 import trio
@@ -28,11 +29,15 @@ HEADERS_PER_ANSWER = 1_000
 BLOCKS_PER_ANSWER = 200
 BLOCK_ANSWER_BYTES = 8 * 1024 * 1024  # stop adding blocks past this
 ROWS_PER_ANSWER = 500
+ROW_KEYS_BYTES_MAX = 64 * 1024  # 500 keys of a channel are 21 kB
 LISTENERS_MAX = 256  # event streams at once
 TURN = 50  # transactions of one batch before others get their turn
 KEEP_ALIVE_S = 15.0  # a comment on a silent event stream, so that proxies keep it
 
 
+RowKey = Annotated[bytes, msgspec.Meta(max_length=256)]
+RowKeys = Annotated[tuple[RowKey, ...], msgspec.Meta(max_length=ROWS_PER_ANSWER)]
+_decode_keys = decoder(RowKeys, bytes_max=ROW_KEYS_BYTES_MAX, what="array of row keys")
 _decode_many = decoder(tuple[bytes, ...], bytes_max=BLOCK_BYTES_MAX, what="array of transactions")
 
 
@@ -135,6 +140,11 @@ class Handlers:
 
     async def row(self, request: Request) -> Response:
         return json_answer(self._row(hex_in_path(request, "key")))
+
+    async def rows(self, request: Request) -> Response:
+        keys = _decode_keys(await body_of(request, ROW_KEYS_BYTES_MAX))
+        with self.chain.store.snapshot() as snapshot:
+            return json_answer(views.rows_view(snapshot, list(keys)))
 
     async def account(self, request: Request) -> Response:
         key = state.account_key(hex_in_path(request, "id", ACCOUNT_BYTES))

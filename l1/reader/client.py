@@ -5,7 +5,7 @@ checks are in `light`. One reader may be used by many tasks at once.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypeVar
 
 import httpx
@@ -42,7 +42,7 @@ from l1.rules.outcomes import open_item
 from l1.rules.state import Account, Channel, Delegation, Hospital
 from l1.rules.transactions import Action, account_of, sign_transaction, transaction_id
 
-__all__ = ["NewHeaders", "Reader"]
+__all__ = ["Reader"]
 
 T = TypeVar("T")
 
@@ -106,6 +106,12 @@ class Reader:
         """The newest verified header as the authority signed it; None while only the genesis is known."""
         return self._signed(self._tip.height)
 
+    def signed_at(self, height: int) -> SignedHeader:
+        """A verified header as the authority signed it. The height is one that the reader has reached."""
+        signed = self._signed(height)
+        assert signed is not None, "heights above 0 that were verified are kept"
+        return signed
+
     async def sync(self) -> Header:
         """Verify every header the node has beyond ours. The newest verified header."""
         while await self._pull(wait_ms=0) == HEADERS_PER_PAGE:
@@ -128,10 +134,6 @@ class Reader:
             except ChainUnreachable:
                 await trio.sleep(RETRY_S)
         return self._tip
-
-    def headers(self) -> "NewHeaders":
-        """`async for` gives the newest verified header whenever there is a newer one than ours now."""
-        return NewHeaders(self, self._tip.height)
 
     async def check_header(self, signed: SignedHeader) -> Header:
         """A header that somebody else shows, known to be on this chain. Raises `Refused` (FORK, UNKNOWN_HEAD, …).
@@ -187,6 +189,10 @@ class Reader:
         assert found is not None
         return found
 
+    async def channels(self, channels: Iterable[bytes]) -> dict[bytes, Channel]:
+        """The verified rows of these channels, by id; those that are verified not to exist are left out."""
+        return await self._many({state.channel_key(channel): channel for channel in channels}, state.decode_channel)
+
     async def hospitals(self) -> list[Hospital]:
         """Every hospital the node names, each row verified. That none is left out is the node's word."""
         return await self._rows("/v1/hospitals", state.decode_hospital)
@@ -194,14 +200,6 @@ class Reader:
     async def channels_of(self, hospital: bytes) -> list[Channel]:
         """Every channel of a hospital that the node names, each row verified."""
         return await self._rows(f"/v1/hospitals/{hospital.hex()}/channels", state.decode_channel)
-
-    async def prove_row(self, key: bytes) -> tuple[Header, RowAnswer]:
-        """A row with its header, verified, and the node's answer to keep as evidence."""
-        await self.sync()
-        answer = await self._transport.get(f"/v1/rows/{key.hex()}", RowAnswer)
-        header = await self._header_of(answer.height, answer.header)
-        self._value(header, RowForm(key=answer.key, value=answer.value, proof=answer.proof), key)
-        return header, answer
 
     # -- transactions
 
@@ -356,6 +354,24 @@ class Reader:
         value = self._value(header, RowForm(key=answer.key, value=answer.value, proof=answer.proof), key)
         return None if value is None else decode(value)
 
+    async def _many(self, wanted: dict[bytes, bytes], decode: Callable[[bytes], T]) -> dict[bytes, T]:
+        """Rows by their keys, a page at a time; found ones under the names that `wanted` gives them."""
+        found: dict[bytes, T] = {}
+        keys = list(wanted)
+        if keys:
+            await self.sync()
+        for start in range(0, len(keys), ROWS_PER_PAGE):
+            page, floor = keys[start : start + ROWS_PER_PAGE], self._tip.height
+            answer = await self._transport.post("/v1/rows", encode(page), RowsAnswer)
+            require(answer.height >= floor, Fault.GOES_BACK, "the node answers from an older block than it showed")
+            require(len(answer.rows) == len(page), Fault.MALFORMED, "the node answers for other rows")
+            header = await self._header_of(answer.height, answer.header)
+            for key, row in zip(page, answer.rows, strict=True):
+                value = self._value(header, row, key)
+                if value is not None:
+                    found[wanted[key]] = decode(value)
+        return found
+
     async def _rows(self, path: str, decode: Callable[[bytes], T]) -> list[T]:
         await self.sync()
         found: list[T] = []
@@ -375,18 +391,3 @@ class Reader:
         value = None if row.value is None else unhex(row.value)
         light.check_row(header, key, value, proof_of(row.proof))
         return value
-
-
-class NewHeaders:
-    """Verified headers as they come, newest first served: heights may be skipped, never repeated."""
-
-    def __init__(self, reader: Reader, height: int) -> None:
-        self._reader, self._height = reader, height
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Header:
-        header = await self._reader.next_header(self._height)
-        self._height = header.height
-        return header

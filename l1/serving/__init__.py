@@ -6,6 +6,7 @@ It knows neither chain nor hospital.
 from l1.serving.answers import json_answer
 from l1.serving.figures import FIGURES_TYPE, Figure, exposition
 from l1.serving.listening import bind, serve
+from l1.serving.openapi import Api, Endpoint, Parameter, document, reference_page
 from l1.serving.pages import check_metas, check_pages
 from l1.serving.process import PASSWORD, ask_password, first_of, hold_lock, log_to_stderr, write_new
 from l1.serving.requests import body_of, hex_in_path, number, unhex
@@ -13,10 +14,13 @@ from l1.serving.schema import Migration, bring_up_to_date, check_version
 from l1.serving.whole import check_whole
 
 __all__ = [
+    "Api",
+    "Endpoint",
     "FIGURES_TYPE",
     "Figure",
     "Migration",
     "PASSWORD",
+    "Parameter",
     "ask_password",
     "bind",
     "body_of",
@@ -25,6 +29,7 @@ __all__ = [
     "check_pages",
     "check_version",
     "check_whole",
+    "document",
     "exposition",
     "first_of",
     "hex_in_path",
@@ -32,6 +37,7 @@ __all__ = [
     "json_answer",
     "log_to_stderr",
     "number",
+    "reference_page",
     "serve",
     "unhex",
     "write_new",

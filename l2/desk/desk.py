@@ -17,6 +17,7 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
 from l2.desk.drafts import Draft, encode_drafts
 from l2.desk.problem import error_from
+from l2.desk.watch_words import TowerView, TowerWanted
 from l2.protocol.proof_file import proof_from_json
 from l2.protocol.proofs import EntryProof
 
@@ -82,6 +83,15 @@ class Desk:
 
     async def backup(self, to: Path) -> words.BackupDone:
         return await self._post("/v1/backup", words.Backup(to=str(to)), words.BackupDone)
+
+    async def towers(self) -> list[TowerView]:
+        return await self._get("/v1/towers", list[TowerView])
+
+    async def add_tower(self, wanted: TowerWanted) -> TowerView:
+        return await self._post("/v1/towers", wanted, TowerView)
+
+    async def remove_tower(self, tower: str) -> None:
+        await self._ask("POST", f"/v1/towers/{tower}/remove")
 
     async def metrics(self) -> str:
         return (await self._ask("GET", "/metrics")).text

@@ -1,8 +1,8 @@
 """A hospital's folder: its sealed seed, certificate, config, the lock, the stores. It makes and opens them.
 
 Layout: `hospital.toml` (what the operator may change), `hospital.key` (the seed, sealed under the password),
-`certificate.pem`, `genesis.json`, `admission.json` (for the registrar), `desk.token`, `desk.url` (while it runs),
-`channels.mdb`, `bodies/`, `exchange/`, `lock`.
+`certificate.pem`, `genesis.json`, `admission.json` (for the registrar), `towers.json` (where our watchtowers are),
+`desk.token`, `desk.url` (while it runs), `channels.mdb`, `bodies/`, `exchange/`, `lock`.
 """
 
 import secrets
@@ -43,6 +43,7 @@ KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION = (
     "admission.json",
 )
 CHANNELS = "channels.mdb"
+TOWERS_FILE = "towers.json"
 BODIES = "bodies"
 
 
@@ -133,6 +134,8 @@ class Folder:
         to.mkdir(parents=True, exist_ok=True)
         for name in (KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION, TOKEN_FILE):
             write_new(to / name, self._read(name), 0o600 if name in (KEY, TOKEN_FILE) else 0o644)
+        if (self.path / TOWERS_FILE).exists():
+            write_new(to / TOWERS_FILE, self._read(TOWERS_FILE))
         bodies.backup(to / BODIES)
         store.copy(to / CHANNELS)
         return sum(file.stat().st_size for file in to.rglob("*") if file.is_file())

@@ -22,6 +22,7 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.lines import Lines
 from l2.node.opening import propose_channel
+from l2.node.towers import Towers
 from l2.protocol.batch import Salts
 from l2.protocol.channel import Channel
 from l2.protocol.events import AskCheckpoint, AskClose, Submit
@@ -45,6 +46,7 @@ class Operations:
 
     def __init__(self, hospital: Hospital, lines: Lines) -> None:
         self.hospital, self._lines = hospital, lines
+        self.towers = Towers(hospital)
 
     async def open_channel(self, wanted: words.OpenChannel) -> bytes:
         """Open a channel on L1; its id, once both hospitals are ready to write."""

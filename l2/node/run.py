@@ -215,6 +215,7 @@ async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
     bound = listeners[0].socket.getsockname()
     hospital.endpoint = f"{bound[0]}:{bound[1]}"
     nursery.start_soon(process.lines.serve, listeners)
+    await nursery.start(process.operations.towers.run)
     desk_host, desk_port = split_address(hospital.config.desk)
     hospital.url = await nursery.start(_desk, process, desk_host, desk_port)
     hospital.folder.say_url(hospital.url)

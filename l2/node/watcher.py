@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 import trio
 
-from l1.ground.faults import Fault, LocalError, Refused, require
+from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
@@ -113,12 +113,8 @@ class Watcher:
         changed = touched.hospitals & hospital.registry.keys()
         await self._refresh(changed)
         ours = {channel_id(opening) for opening in touched.opened if hospital.id in opening.hospitals}
-        rows = {}
-        for channel in touched.channels & (ours | hospital.keepers.keys()):
-            row = await hospital.reader.channel(channel)
-            require(row, Fault.BAD_PROOF, "a channel that a block touched is in the state")
-            assert row is not None
-            rows[channel] = row
+        rows = await hospital.reader.channels(touched.channels & (ours | hospital.keepers.keys()))
+        for row in rows.values():
             await self._kept(row)
         await self._tell(header, rows, changed)
 

@@ -27,7 +27,7 @@ from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged, PendingRows, Rows, ending_key, head_key, mark_key, number_of, state_key
 
-__all__ = ["Channel", "ChannelRow", "LogHead", "LogRow", "Me", "load", "new_rows"]
+__all__ = ["Channel", "ChannelRow", "LogHead", "LogRow", "Me", "load", "new_rows", "stored_commitment"]
 
 NEVER = -(2**62)  # a height before all others
 _ENDED = bytes(mark for mark in range(256) if mark & HAS_ENDED and mark & KIND in (CONSENT, GRANT))
@@ -226,6 +226,15 @@ def new_rows(opening: Opening, side: int) -> list[tuple[bytes, bytes]]:
     )
     empty = LogRow(frontier=Frontier(), commitment=None, seen=0, time=0, spent=0)
     return [(state_key(), encode(row)), (head_key(0), encode(empty)), (head_key(1), encode(empty))]
+
+
+def stored_commitment(store: Rows, side: int) -> Signed | None:
+    """A side's newest commitment that is on the disk; None for a log in which nothing stands."""
+    stored = store.get(head_key(side))
+    if stored is None:
+        return None
+    row: LogRow = decode_log_row(stored)
+    return row.commitment
 
 
 def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:

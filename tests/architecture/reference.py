@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from l1.node import openapi as chain_openapi
-from l1.node.api import ENDPOINTS as CHAIN_ENDPOINTS
+from l1.node import api as chain
+from l1.serving import reference_page
 from l2.node.api import openapi as hospital_openapi
 from l2.node.api.endpoints import ENDPOINTS as HOSPITAL_ENDPOINTS
+from l2.tower import api as tower
 from tests.architecture.sources import ROOT
 
 __all__ = ["FOLDER", "PAGES", "write"]
@@ -95,7 +96,11 @@ def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Comman
 
 
 def chain_api() -> str:
-    return chain_openapi.reference_page(CHAIN_ENDPOINTS)
+    return reference_page(chain.API, chain.ENDPOINTS)
+
+
+def tower_api() -> str:
+    return reference_page(tower.API, tower.ENDPOINTS)
 
 
 def hospital_api() -> str:
@@ -108,6 +113,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": commands,
     "chain-api.md": chain_api,
     "hospital-api.md": hospital_api,
+    "tower-api.md": tower_api,
 }
 
 

@@ -21,13 +21,13 @@ FLOORS = [
     {"l1.rules"},
     {"l1.reader"},
     {"l2.protocol", "l2.records"},
-    {"l2.link", "l2.desk", "l1.serving"},
+    {"l2.link", "l2.desk", "l2.vigil", "l1.serving"},
 ]
-TOP = {"l1.node", "l2.node", "client"}
+TOP = {"l1.node", "l2.node", "l2.tower", "client"}
 KEEPERS = {
     "coincurve": ("l1.ground.signing",),
     "nacl": ("l1.ground.sealed", "l2.records"),
-    "lmdb": ("l1.node", "l2.node"),
+    "lmdb": ("l1.node", "l2.node", "l2.tower"),
 }
 """Who alone may know a library."""
 

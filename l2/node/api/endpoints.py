@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from l2.desk import words
+from l2.desk import watch_words, words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX
 from l2.node.api.handlers import ENTRIES_PER_ANSWER
 from l2.records.limits import CONTENT_BYTES_MAX
@@ -44,6 +44,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", "/v1/backup", "backup", "A consistent copy in a new folder of the node's machine", words.BackupDone,
         words.Backup,
     ),
+    Endpoint("GET", "/v1/towers", "towers", "Our watchtowers as L1 knows them", list[watch_words.TowerView]),
+    Endpoint(
+        "POST", "/v1/towers", "add_tower", "Name a watchtower on L1 and hand over to it, from now on",
+        watch_words.TowerView, watch_words.TowerWanted,
+    ),
+    Endpoint("POST", "/v1/towers/{tower}/remove", "remove_tower", "End a watchtower's watch, from now on", {}),
     Endpoint(
         "GET", "/v1/events", "events",
         "Server-sent events: `news` as `{what, channel, detail}`; `lost` ends the stream of a slow listener",

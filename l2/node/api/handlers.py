@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from l1.ground.faults import Fault, LocalError, require
-from l1.ground.limits import HANDLE_BYTES, SIZE_MAX, TIME_MS_MAX
-from l1.serving import FIGURES_TYPE, body_of, json_answer, number, unhex
-from l2.desk import words
+from l1.ground.limits import ACCOUNT_BYTES, HANDLE_BYTES, SIZE_MAX, TIME_MS_MAX
+from l1.serving import FIGURES_TYPE, body_of, hex_in_path, json_answer, number, unhex
+from l2.desk import watch_words, words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
 from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index_in_path, record_in_path, text
 from l2.node.api.figures import figures
@@ -56,6 +56,16 @@ class Handlers:
         if not Path(to).is_absolute() or "\0" in to:
             raise LocalError(f"{to!r} is not an absolute path", "Name the folder by its whole path.")
         return json_answer(words.BackupDone(to=to, bytes=await self.operations.backup(Path(to))))
+
+    async def towers(self, _: Request) -> Response:
+        return json_answer(await self.operations.towers.views())
+
+    async def add_tower(self, request: Request) -> Response:
+        return json_answer(await self.operations.towers.add(await asked(request, watch_words.TowerWanted)))
+
+    async def remove_tower(self, request: Request) -> Response:
+        await self.operations.towers.remove(hex_in_path(request, "tower", ACCOUNT_BYTES))
+        return json_answer({})
 
     async def events(self, _: Request) -> Response:
         self.streams.check_room()

@@ -13,7 +13,6 @@ from l1.ground.faults import Fault, Refused
 from l1.ground.limits import TRANSACTION_BYTES_MAX
 from l1.node.api import ENDPOINTS
 from l1.node.handlers import Handlers
-from l1.node.openapi import reference_page
 from l1.rules.blocks import decode_block
 from l1.rules.transactions import transaction_id
 from l1.serving import body_of
@@ -168,8 +167,3 @@ async def test_metrics_and_document_are_served(tmp_path: Path) -> None:
         assert document["openapi"].startswith("3.1")
         assert set(document["paths"]) == {e.path.replace(":int", "") for e in ENDPOINTS}
         assert (await asking(chain).get("/v1/genesis")).json()["chain"] == chain.id.hex()
-
-
-def test_the_reference_page_is_the_table() -> None:
-    page = ROOT / "docs" / "reference" / "chain-api.md"
-    assert page.read_text() == reference_page(ENDPOINTS), "run: python -m l1.node.openapi > docs/reference/chain-api.md"

@@ -23,7 +23,7 @@ from tests.unit.l1.world import ALICE, REGISTRAR, Clock, open_chain, propose
 __all__ = ["BOND", "TOWER", "WINDOW_MS", "Town", "in_town"]
 
 BOND = 100
-WINDOW_MS = 60_000
+WINDOW_MS = 30_000
 TOWER = key_named("tower")
 
 
@@ -47,7 +47,6 @@ class Town:
         self.a, self.b = party("alice"), party("bob")
         self.node = CountingNode(chain)
         self.opened = 0
-        self._nonces: Counter[bytes] = Counter()
 
     def reader(self) -> Reader:
         client = httpx.AsyncClient(transport=self.node, base_url="http://chain")
@@ -55,11 +54,19 @@ class Town:
 
     async def do(self, key: PrivateKey, *actions: Action) -> None:
         """These actions of a key, in one block."""
+        await propose(self.chain, self.clock, *self.signed(key, *actions))
+
+    def submit(self, key: PrivateKey, *actions: Action) -> None:
+        """These actions of a key wait at the chain's node."""
+        self.chain.is_proposing = True
+        for data in self.signed(key, *actions):
+            self.chain.submit(data)
+
+    def signed(self, key: PrivateKey, *actions: Action) -> list[bytes]:
         with self.chain.store.snapshot() as snapshot:
             row = snapshot.get(b"account/" + account_of(key.public_key))
         nonce = 0 if row is None else decode_account(row).nonce
-        signed = [sign_transaction(key, self.chain.id, nonce + at, action) for at, action in enumerate(actions)]
-        await propose(self.chain, self.clock, *signed)
+        return [sign_transaction(key, self.chain.id, nonce + at, action) for at, action in enumerate(actions)]
 
     async def wait(self, blocks: int) -> None:
         for _ in range(blocks):

@@ -1,21 +1,19 @@
-"""The OpenAPI document and the reference page, both from the one table of endpoints.
+"""The OpenAPI document and the reference page of an API that is open to all, both from its one table of endpoints."""
 
-`python -m l1.node.openapi > docs/reference/chain-api.md` writes the page.
-"""
-
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Endpoint", "Parameter", "document", "reference_page"]
+__all__ = ["Api", "Endpoint", "Parameter", "document", "reference_page"]
 
 VERSION = "1.0.0"
-ABOUT = (
-    "Anyone may read; only signed transactions change anything. Bytes are lower hex. Answers carry what proves them: "
-    "headers signed by the authority, RFC 9162 inclusion proofs, sparse Merkle state proofs. `decoded` is a "
-    "convenience; a careful reader decodes `value` itself. A refusal is an `error` with the fault's name and number, "
-    "a detail and a remedy."
-)
+
+
+class Api(NamedTuple):
+    """What an API is: its title, the module with its table of endpoints, and what holds for all of them."""
+
+    title: str
+    source: str
+    about: str
 
 
 class Parameter(NamedTuple):
@@ -85,19 +83,19 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     return operation
 
 
-def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+def document(api: Api, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
         path = endpoint.path.replace(":int", "")
         paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint)
-    info = {"title": "Interward chain", "version": VERSION, "description": ABOUT, "license": {"name": "Apache-2.0"}}
+    info = {"title": api.title, "version": VERSION, "description": api.about, "license": {"name": "Apache-2.0"}}
     return {"openapi": "3.1.0", "info": info, "paths": paths}
 
 
-def reference_page(endpoints: Sequence[Endpoint]) -> str:
+def reference_page(api: Api, endpoints: Sequence[Endpoint]) -> str:
     """The same in Markdown."""
-    lines = ["# The chain's HTTP API", "", "Generated from `l1/node/api.py`; do not edit.", "", ABOUT, ""]
+    lines = [f"# {api.title}: the HTTP API", "", f"Generated from `{api.source}` by `make docs`.", "", api.about, ""]
     for endpoint in endpoints:
         lines += [f"## {endpoint.method} {endpoint.path.replace(':int', '')}", "", f"{endpoint.about}.", ""]
         if endpoint.body:
@@ -113,9 +111,3 @@ def reference_page(endpoints: Sequence[Endpoint]) -> str:
     lines += ["## Refusals", "", 'Status 400 or 404, `{"error": …}`:', "", "| field | meaning |", "| --- | --- |"]
     lines += [f"| `{name}` | {about} |" for name, about in ERROR.items()]
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    from l1.node.api import ENDPOINTS
-
-    sys.stdout.write(reference_page(ENDPOINTS))

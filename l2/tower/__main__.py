@@ -1,0 +1,71 @@
+"""`python -m l2.tower {init,run}`. Thin: the commands for people are `interward tower …`.
+
+Exit status: 0 after an orderly stop, 1 when something outside was found wrong, 2 when it could not start or go on.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import trio
+
+from l1.ground.faults import LocalError, Refused
+from l1.serving import ask_password, first_of, log_to_stderr
+from l2.tower.folder import Config, Folder, make_folder
+from l2.tower.run import run_tower
+
+
+def _init(asked: argparse.Namespace) -> None:
+    try:
+        genesis_file = Path(asked.genesis).read_bytes()
+    except OSError as error:
+        raise LocalError(f"{asked.genesis}: {error.strerror}", "Name the chain's genesis file.") from None
+    host, _, port = asked.listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise LocalError(f"{asked.listen!r} is not host:port", "For example 127.0.0.1:8870; port 0 takes a free one.")
+    if not asked.chain_url.startswith(("http://", "https://")):
+        raise LocalError(f"{asked.chain_url!r} is not a URL", "For example http://127.0.0.1:8800.")
+    config = Config(name=asked.name, chain_url=asked.chain_url, host=host.strip("[]"), port=int(port))
+    account = make_folder(Path(asked.folder), config, genesis_file, ask_password())
+    sys.stdout.write(json.dumps({"tower": account.hex(), "folder": asked.folder}) + "\n")
+
+
+def _run(asked: argparse.Namespace) -> None:
+    trio.run(run_tower, Folder(Path(asked.folder)), ask_password())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m l2.tower", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    init = verbs.add_parser("init")
+    init.add_argument("--name", required=True)
+    init.add_argument("--chain-url", required=True)
+    init.add_argument("--genesis", required=True)
+    init.add_argument("--listen", default="127.0.0.1:8870")
+    init.set_defaults(do=_init)
+    run = verbs.add_parser("run")
+    run.set_defaults(do=_run)
+    for verb in (init, run):
+        verb.add_argument("--folder", required=True)
+    return parser
+
+
+def main() -> int:
+    log_to_stderr()
+    asked = _parser().parse_args()
+    try:
+        asked.do(asked)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        cause = first_of(error)
+        if not isinstance(cause, (LocalError, Refused)):
+            raise
+        sys.stderr.write(f"error: {cause}\n")
+        return 2 if isinstance(cause, LocalError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

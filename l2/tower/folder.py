@@ -1,0 +1,118 @@
+"""A tower's folder: its sealed key, genesis, config, rows, the lock. It makes and opens them.
+
+Layout: `tower.toml` (what the operator may change), `tower.key` (sealed under the password), `genesis.json`,
+`headers` (a cache), `tower.mdb`, `tower.url` (while it runs), `lock`.
+"""
+
+import secrets
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import tomli_w
+
+from l1.ground.faults import Fault, LocalError, Refused
+from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, open_sealed, seal
+from l1.ground.signing import PrivateKey
+from l1.reader import HeaderFile, dump_genesis, load_genesis
+from l1.rules.genesis import Genesis
+from l1.rules.transactions import account_of
+from l1.serving import hold_lock, write_new
+from l2.tower.store import TowerStore
+
+__all__ = ["URL_FILE", "Config", "Folder", "make_folder"]
+
+URL_FILE = "tower.url"
+
+_CONFIG, _KEY, _GENESIS, _HEADERS, _ROWS = "tower.toml", "tower.key", "genesis.json", "headers", "tower.mdb"
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the operator may change. `serves`: ids of the hospitals that may hand over; empty: all that name us."""
+
+    name: str
+    chain_url: str
+    host: str = "127.0.0.1"
+    port: int = 8870
+    serves: list[str] = []
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An existing folder, whoever runs on it."""
+
+    path: Path
+
+    def _read(self, name: str) -> bytes:
+        path = self.path / name
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            cause = f"{path} cannot be read ({error.strerror})"
+            raise LocalError(cause, "Make a tower with `interward tower init`, or name its folder.") from None
+
+    def config(self) -> Config:
+        try:
+            config = msgspec.convert(tomllib.loads(self._read(_CONFIG).decode()), Config)
+            for hospital in config.serves:
+                bytes.fromhex(hospital)
+        except ValueError as error:
+            raise LocalError(f"{self.path / _CONFIG}: {error}", "Correct the line it names.") from None
+        return config
+
+    def genesis(self) -> Genesis:
+        try:
+            return load_genesis(self._read(_GENESIS))
+        except Refused as refused:
+            remedy = "Get the genesis file from the chain again."
+            raise LocalError(f"{self.path / _GENESIS}: {refused}", remedy) from None
+
+    def key(self, password: str) -> PrivateKey:
+        """Raises `LocalError` for a wrong password or a damaged file."""
+        try:
+            return PrivateKey(open_sealed(self._read(_KEY), password))
+        except Refused as refused:
+            wrong = refused.fault is Fault.BAD_CIPHERTEXT
+            remedy = "Set INTERWARD_PASSWORD to its password." if wrong else "Make a new tower, and name it instead."
+            raise LocalError(f"{self.path / _KEY} does not open: {refused.detail}", remedy) from None
+
+    def store(self) -> TowerStore:
+        return TowerStore(self.path / _ROWS)
+
+    def headers(self) -> HeaderFile:
+        return HeaderFile(self.path / _HEADERS)
+
+    def say_url(self, url: str) -> None:
+        (self.path / URL_FILE).write_text(url + "\n")
+
+    def forget_url(self) -> None:
+        (self.path / URL_FILE).unlink(missing_ok=True)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """The folder for this process alone."""
+        if not (self.path / _KEY).is_file():
+            raise LocalError(f"{self.path} is not a tower's folder", "Make one with `interward tower init`.")
+        with hold_lock(self.path):
+            yield
+
+
+def make_folder(path: Path, config: Config, genesis_file: bytes, password: str, cost: Cost = MODERATE) -> bytes:
+    """Make a new tower; its account. Raises `LocalError` where there is one already."""
+    try:
+        genesis = load_genesis(genesis_file)
+    except Refused as refused:
+        remedy = "Get it from the chain's founder, or GET /v1/genesis."
+        raise LocalError(f"the genesis file: {refused}", remedy) from None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalError(f"{path} cannot be made ({error.strerror})", "Choose another folder.") from None
+    secret = secrets.token_bytes(32)
+    write_new(path / _KEY, seal(secret, password, secrets.token_bytes(ENTROPY_BYTES), cost), 0o600)
+    write_new(path / _GENESIS, dump_genesis(genesis))
+    write_new(path / _CONFIG, tomli_w.dumps(msgspec.structs.asdict(config)).encode())
+    return account_of(PrivateKey(secret).public_key)

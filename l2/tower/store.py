@@ -1,0 +1,166 @@
+"""A tower's rows on disk, in one LMDB environment: what is held, what was answered, how far the chain was followed.
+
+Every change is one transaction with one sync: what a hospital was told is held, is on the disk. It knows keys and bytes
+and how to open them, not what is done with them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from l1.ground.codec import encode
+from l1.ground.faults import LocalError
+from l1.serving import Migration, bring_up_to_date, check_whole
+from l2.tower.rows import Answer, Held, Known, decode_answer_row, decode_held, decode_known, watched_key
+
+__all__ = ["Change", "TowerStore"]
+
+MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in order
+MAP_BYTES = 1 << 38  # address space, not disk
+DAMAGED = "Move the file away: the hospitals hand everything over again, what was answered is on the chain."
+
+_DATABASES = ("meta", "held", "watched", "known", "answers", "waiting", "due")
+
+
+class Change:
+    """Reads and writes of one transaction. Keys are those of `l2.tower.rows`."""
+
+    def __init__(self, transaction: Any, databases: dict[str, Any]) -> None:
+        self._transaction, self._databases = transaction, databases
+
+    def held(self, key: bytes) -> Held | None:
+        row = self._get("held", key)
+        return None if row is None else decode_held(row)
+
+    def hold(self, key: bytes, held: Held) -> None:
+        self._put("held", key, encode(held))
+        self._put("watched", watched_key(held.hospital, key[:32], key[32]), b"")
+
+    def forget(self, key: bytes) -> None:
+        held = self.held(key)
+        if held is not None:
+            self._delete("held", key)
+            self._delete("watched", watched_key(held.hospital, key[:32], key[32]))
+
+    def forget_hospital(self, hospital: bytes) -> int:
+        """Everything that was handed over for it; how many commitments."""
+        keys = [key[20:] for key in self._keys("watched", hospital, hospital + b"\xff" * 34)]
+        for key in keys:
+            self.forget(key)
+        return len(keys)
+
+    def known(self, hospital: bytes) -> Known | None:
+        row = self._get("known", hospital)
+        return None if row is None else decode_known(row)
+
+    def know(self, known: Known) -> None:
+        self._put("known", known.hospital.id, encode(known))
+
+    def unknow(self, hospital: bytes) -> None:
+        self._delete("known", hospital)
+
+    def answer(self, key: bytes) -> Answer | None:
+        row = self._get("answers", key)
+        return None if row is None else decode_answer_row(row)
+
+    def put_answer(self, key: bytes, answer: Answer, *, waits: bool) -> None:
+        """`waits`: something is still to be done about it."""
+        self._put("answers", key, encode(answer))
+        if waits:
+            self._put("waiting", key, b"")
+        else:
+            self._delete("waiting", key)
+
+    def answers(self, after: bytes, count: int) -> list[tuple[bytes, Answer]]:
+        with self._cursor("answers") as cursor:
+            found: list[tuple[bytes, Answer]] = []
+            at_one = cursor.set_range(after + b"\0")
+            while at_one and len(found) < count:
+                found.append((bytes(cursor.key()), decode_answer_row(bytes(cursor.value()))))
+                at_one = cursor.next()
+        return found
+
+    def waiting(self) -> list[bytes]:
+        """Keys of the answers about which something is still to be done."""
+        return list(self._keys("waiting", b"", b"\xff" * 34))
+
+    def put_due(self, key: bytes) -> None:
+        self._put("due", key, b"")
+
+    def delete_due(self, key: bytes) -> None:
+        self._delete("due", key)
+
+    def due(self, clock_ms: int) -> list[bytes]:
+        """Due keys whose windows end at or before this chain clock."""
+        return list(self._keys("due", b"", (clock_ms + 1).to_bytes(8, "big")))
+
+    @property
+    def height(self) -> int | None:
+        """The last block that was taken in whole; None for a tower that has never run."""
+        row = self._get("meta", b"height")
+        return None if row is None else int.from_bytes(row, "big")
+
+    def put_height(self, height: int) -> None:
+        self._put("meta", b"height", height.to_bytes(8, "big"))
+
+    def count(self, database: str) -> int:
+        entries: int = self._transaction.stat(self._databases[database])["entries"]
+        return entries
+
+    def _get(self, database: str, key: bytes) -> bytes | None:
+        value = self._transaction.get(key, db=self._databases[database])
+        return None if value is None else bytes(value)
+
+    def _put(self, database: str, key: bytes, value: bytes) -> None:
+        self._transaction.put(key, value, db=self._databases[database])
+
+    def _delete(self, database: str, key: bytes) -> None:
+        self._transaction.delete(key, db=self._databases[database])
+
+    def _cursor(self, database: str) -> Any:
+        return self._transaction.cursor(db=self._databases[database])
+
+    def _keys(self, database: str, first: bytes, end: bytes) -> Iterator[bytes]:
+        with self._cursor(database) as cursor:
+            at_one = cursor.set_range(first) if first else cursor.first()
+            while at_one and (key := bytes(cursor.key())) < end:
+                yield key
+                at_one = cursor.next()
+
+
+class TowerStore:
+    """The environment. One process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create. Raises `LocalError` for a damaged file or a newer schema."""
+        self.path = path
+        check_whole(path, DAMAGED)
+        try:
+            self._environment = lmdb.open(str(path), map_size=MAP_BYTES, max_dbs=len(_DATABASES), subdir=False)
+            self._databases = bring_up_to_date(self._environment, path, _DATABASES, MIGRATIONS)
+        except lmdb.Error as error:
+            raise LocalError(f"{path} cannot be opened ({error})", DAMAGED) from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Change]:
+        with self._environment.begin() as transaction:
+            yield Change(transaction, self._databases)
+
+    @contextmanager
+    def changing(self) -> Iterator[Change]:
+        """Durable when this ends. Raises `LocalError` for a disk that does not take it; then nothing has changed."""
+        try:
+            with self._environment.begin(write=True) as transaction:
+                yield Change(transaction, self._databases)
+        except lmdb.Error as error:
+            cause = f"the disk did not take what had to be written ({error})"
+            raise LocalError(cause, "Free space or replace the disk, then start again: nothing was promised.") from None
+
+    def size_bytes(self) -> int:
+        return self.path.stat().st_size
+
+    def close(self) -> None:
+        self._environment.close()
