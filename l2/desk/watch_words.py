@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from l1.ground.limits import TOWER_REWARD_MAX
-from l2.desk.words import Hex, TimeMs, Word
+from l2.desk.word import Hex, TimeMs, Word
 
 __all__ = ["TowerView", "TowerWanted"]
 
