@@ -18,11 +18,12 @@ VERBS = {
     "demo": [],
     "bench": ["channel"],
     "chain": ["init", "run", "follow", "status", "block", "tx", "account", "hospital", "verify"],
-    "hospital": ["init", "run", "status", "backup", "restore", "doctor", "keys"],
+    "hospital": ["init", "run", "status", "backup", "restore", "doctor", "keys", "tower"],
     "channel": ["open", "list", "show", "explain", "deposit", "checkpoint", "close", "challenge", "settle"],
     "consent": ["grant", "withdraw", "list"],
     "record": ["add", "list", "show", "share", "request", "fetch", "revoke"],
     "audit": ["log", "verify", "prove"],
+    "tower": ["init", "run", "status", "answers", "prove", "verify"],
 }
 
 
