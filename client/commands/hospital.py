@@ -88,6 +88,7 @@ async def status(folder: Path) -> Result:
         ("channels", f"{found.channels:,}"),
         ("records", f"{found.records:,}"),
         ("running", f"since {moment(found.started_ms)}"),
+        *([("waiting", found.waiting)] if found.waiting else []),
     ]
     return Result(msgspec.structs.asdict(found), facts_table(found.name, facts))
 

@@ -21,7 +21,7 @@ from l1.ground.faults import LocalError, Refused
 from l1.node.api import make_app
 from l1.node.chain import Chain
 from l1.node.folder import AUTHORITY, found_chain, hold, join_chain, open_key, read_config, read_genesis
-from l1.node.follower import WrongBlock, check_source, follow_blocks
+from l1.node.follower import WrongBlock, follow_blocks
 from l1.node.proposer import propose_blocks
 from l1.node.store import ChainStore
 from l1.reader.transport import URL_FILE, Transport
@@ -102,7 +102,6 @@ def follow(asked: argparse.Namespace) -> None:
 
         async def drive() -> None:
             source = Transport(asked.source)
-            await check_source(chain, source)
             await follow_blocks(chain, source)
 
         trio.run(live, chain, drive, asked)

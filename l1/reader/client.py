@@ -32,6 +32,7 @@ from l1.reader.answers import (
     signed_header,
     unhex,
 )
+from l1.reader.backoff import Backoff
 from l1.reader.headers import HeaderStore, MemoryHeaders
 from l1.reader.light import Included
 from l1.reader.transport import LONG_POLL_S, ChainUnreachable, Transport
@@ -49,7 +50,7 @@ T = TypeVar("T")
 HEADERS_PER_PAGE = 1_000
 BLOCKS_PER_PAGE = 50
 ROWS_PER_PAGE = 100
-RETRY_S = 0.5  # between questions to a node that does not answer
+RETRY_S, RETRY_S_MAX = 0.5, 5.0  # between questions to a node that does not answer
 POLL_S = 0.01  # between questions that a node answers at once, though asked to wait
 CATCH_UP_S = 5.0  # for our node to reach a header that somebody else shows
 NONCE_TRIES = 5  # another process may use the same key at the same moment
@@ -128,11 +129,13 @@ class Reader:
 
     async def next_header(self, after: int) -> Header:
         """Wait for a verified header above height `after`; the newest one then. Outlives a node that is down."""
+        pauses = Backoff(RETRY_S, RETRY_S_MAX)
         while self._tip.height <= after:
             try:
                 await self._pull(wait_ms=int(LONG_POLL_S * 1000))
+                pauses.reset()
             except ChainUnreachable:
-                await trio.sleep(RETRY_S)
+                await pauses.wait()
         return self._tip
 
     async def check_header(self, signed: SignedHeader) -> Header:

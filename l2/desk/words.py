@@ -86,6 +86,7 @@ class Status(Word, frozen=True):
     started_ms: TimeMs
     line_bytes: int = 0
     """Bytes of frames sent over secure lines since the process started, before TLS adds its own."""
+    waiting: str | None = None  # why no channel is open: the chain has not answered since the process started
 
 
 class KeyView(Word, frozen=True):

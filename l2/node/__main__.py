@@ -12,7 +12,7 @@ from l1.ground.faults import LocalError, Refused
 from l1.serving import ask_password, first_of, log_to_stderr
 from l2.node.doctor import examine
 from l2.node.folder import Config, Folder, make_folder
-from l2.node.lines import split_address
+from l2.node.lines import check_url, split_address
 from l2.node.offline import close_from_folder
 from l2.node.recovery import restore_from_backup, restore_from_peers
 from l2.node.run import run_hospital
@@ -44,8 +44,7 @@ def _check(config: Config) -> None:
     """Addresses are looked at before anything is made. Raises `LocalError`."""
     for address in (config.listen, config.endpoint, config.desk):
         split_address(address)
-    if not config.chain_url.startswith(("http://", "https://")):
-        raise LocalError(f"{config.chain_url!r} is not a URL", "For example http://127.0.0.1:8800.")
+    check_url(config.chain_url)
 
 
 def _parser() -> argparse.ArgumentParser:

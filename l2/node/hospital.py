@@ -12,6 +12,7 @@ import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.reader.client import Reader
+from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
 from l2.link import Line, Role
 from l2.node.bodies import Bodies
@@ -46,6 +47,7 @@ class Hospital:
     bodies: Bodies
     started_ms: int
     started_height: int = 0
+    waiting: LocalError | None = None  # why no channel is open yet; None once the chain has shown ours
     agreed: set[bytes] = field(default_factory=set)  # channels whose opening this very process has signed
     registry: dict[bytes, l1_state.Hospital] = field(default_factory=dict)
     keepers: dict[bytes, Keeper] = field(default_factory=dict)
@@ -80,11 +82,22 @@ class Hospital:
             self.ended_line_bytes += line.bytes_out
 
     def keeper(self, channel: bytes) -> Keeper:
-        """The keeper of a channel. Raises `Refused` (UNKNOWN_CHANNEL)."""
+        """The keeper of a channel. Raises `Refused` (UNKNOWN_CHANNEL), `ChainUnreachable` before the chain was seen."""
         found = self.keepers.get(channel)
+        if found is None:
+            self._check_not_waiting()
         if found is None:
             raise Refused(Fault.UNKNOWN_CHANNEL, f"this hospital keeps no channel {channel[:4].hex()}…")
         return found
+
+    def all_keepers(self) -> list[Keeper]:
+        """Raises `ChainUnreachable` before the chain was seen: none would not mean that there are none."""
+        self._check_not_waiting()
+        return list(self.keepers.values())
+
+    def _check_not_waiting(self) -> None:
+        if self.waiting is not None:
+            raise ChainUnreachable(self.waiting.cause, self.waiting.remedy)
 
     def peer_of(self, keeper: Keeper) -> bytes:
         return keeper.channel.row.opening.hospitals[1 - keeper.channel.side]
@@ -92,6 +105,8 @@ class Hospital:
     def me(self) -> l1_state.Hospital:
         """Our own registry entry. Raises `LocalError` before we are admitted."""
         found = self.registry.get(self.id)
+        if found is None:
+            self._check_not_waiting()
         if found is None:
             raise LocalError(
                 "the chain does not know this hospital yet",

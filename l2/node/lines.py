@@ -4,7 +4,6 @@ The side that opened a channel dials, again and again with growing pauses; the o
 of its own, so that one stuck channel never slows another; record bodies travel on lines of role RECORDS.
 """
 
-import random
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -12,6 +11,7 @@ import trio
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, LocalError, Refused, require
+from l1.reader.backoff import Backoff
 from l1.rules import state as l1_state
 from l1.rules.blocks import SignedHeader
 from l2.link import Credentials, Identity, Line, LineClosed, Role, Station, connect, serve
@@ -22,7 +22,7 @@ from l2.node.keys import CHANNEL_NUMBER
 from l2.protocol.messages import KNOWN, Attach, Message, decode_attach
 from l2.protocol.phases import Phase
 
-__all__ = ["Lines", "split_address"]
+__all__ = ["Lines", "check_url", "split_address"]
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 5.0
 
@@ -38,6 +38,12 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65_535:
         raise LocalError(f"{address!r} is not host:port", "For example 127.0.0.1:9800.")
     return host, int(port)
+
+
+def check_url(url: str) -> None:
+    """Whether the chain may be asked there. Raises `LocalError`."""
+    if not url.startswith(("http://", "https://")):
+        raise LocalError(f"the chain at {url}: that is not a URL", "Set chain_url, for example http://127.0.0.1:8800.")
 
 
 class _Registry:
@@ -105,19 +111,19 @@ class Lines:
 
     async def keep_dialled(self, keeper: Keeper) -> None:
         """Keep a line to the peer of a channel that we opened, until the channel is settled."""
-        peer, pause_s = self._hospital.peer_of(keeper), PAUSE_S_MIN
+        peer, pauses = self._hospital.peer_of(keeper), Backoff(PAUSE_S_MIN, PAUSE_S_MAX)
         while keeper.channel.phase is not Phase.SETTLED:
             try:
                 line = await self.dial(peer, Role.CHANNEL)
             except (LineClosed, Refused, LocalError) as why:
                 log.debug("no line", channel=keeper.name, why=str(why))
             else:
-                pause_s = await self._run_line(keeper, line, pause_s)
-            await trio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+                if await self._run_line(keeper, line):
+                    pauses.reset()
+            await pauses.wait()
 
-    async def _run_line(self, keeper: Keeper, line: Line, pause_s: float) -> float:
-        """Serve the channel over the line until it ends; the pause before the next try."""
+    async def _run_line(self, keeper: Keeper, line: Line) -> bool:
+        """Serve the channel over the line until it ends; whether the peer knew the channel."""
         try:
             with self._hospital.counting(line):
                 await line.send(Message.ATTACH, encode(Attach(channel=keeper.channel.id)))
@@ -128,10 +134,10 @@ class Lines:
         except LineClosed as closed:
             log.info("line ended", channel=keeper.name, why=closed.reason)
             if closed.fault == Fault.UNKNOWN_CHANNEL:
-                return pause_s  # the peer has not yet seen the block that opened it
+                return False  # the peer has not yet seen the block that opened it
         finally:
             await line.aclose()
-        return PAUSE_S_MIN
+        return True
 
     async def cut_revoked(self, clock_ms: int) -> None:
         """End the lines whose keys count no longer."""

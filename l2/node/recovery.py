@@ -42,11 +42,14 @@ async def restore_from_peers(folder: Folder, password: str, wait_s: float) -> in
     """0 once every channel is whole and verified; 1 if some are not after `wait_s`."""
     async with running(folder, password) as operations:
         hospital = operations.hospital
-        hospital.me()
         said: dict[bytes, dict[str, Any]] = {}
         with trio.move_on_after(wait_s):
+            while hospital.waiting is not None:  # noqa: ASYNC110 - looked at, as the progress is
+                await trio.sleep(LOOK_S)
+            hospital.me()
             while _tell(hospital, said) < len(hospital.keepers):  # noqa: ASYNC110 - progress is looked at, not awaited
                 await trio.sleep(LOOK_S)
+        hospital.me()
         ok = True
         for keeper in list(hospital.keepers.values()):
             found = await _verified(operations, keeper) if _is_back(keeper.channel) else _lacking(hospital, keeper)

@@ -16,7 +16,9 @@ import structlog
 import trio
 
 from l1.ground.faults import LocalError, Refused
+from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
+from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
 from l1.rules.transactions import SEALING, account_of
 from l2.link import Credentials, Line
@@ -28,20 +30,22 @@ from l2.node.folder import BODIES, CHANNELS, Folder
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.keys import CHANNEL_NUMBER, KeyStore
-from l2.node.lines import Lines, split_address
+from l2.node.lines import Lines, check_url, split_address
 from l2.node.opening import answer_proposal
 from l2.node.operations import Operations
 from l2.node.store import ChannelRows, ChannelStore
 from l2.node.watcher import Watcher, channel_keys
 from l2.protocol.channel import Channel, Me, load, new_rows
 from l2.protocol.events import ChainRefused, Submit
-from l2.protocol.rows import REMEDY
+from l2.protocol.rows import Damaged
 from l2.protocol.stored import check_signed
 from l2.records.keys import channel_secret
 
 __all__ = ["make_hospital", "run_hospital", "running"]
 
 SUBMIT_DEADLINE_S = 60.0
+SUBMIT_AGAIN_S = 1.0, 15.0  # pauses before a chain that does not answer is asked again
+CHAIN_PATIENCE_S = 5.0  # for the chain to answer before the desk does
 GC_YOUNG = 50_000  # containers made since the last young collection: some batches' worth, not every half batch
 SWITCH_S = 0.0005
 
@@ -61,6 +65,7 @@ def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
         store=ChannelStore(folder.path / CHANNELS),
         bodies=Bodies(folder.path / BODIES, keys.record_key()),
         started_ms=now_ms(),
+        waiting=ChainUnreachable("the chain has not answered yet", "Look at its node, and at chain_url."),
     )
 
 
@@ -120,7 +125,7 @@ class _Process:
         return keeper
 
     def _load(self, rows: ChannelRows, me: Me, row: l1_state.Channel, *, fresh: bool) -> Channel:
-        """Raises `LocalError` for damaged rows."""
+        """Raises `Damaged`."""
         store, registry = self.hospital.store, self.hospital.registry
         try:
             channel = load(rows, me, self.hospital.reader.chain, fresh=fresh)
@@ -128,7 +133,7 @@ class _Process:
             channel.keys_ever = (first, second)
             check_signed(channel, channel.keys_ever)
         except (Refused, lmdb.Error) as error:
-            raise LocalError(f"{store.path} is damaged ({error})", REMEDY) from None
+            raise Damaged(f"{store.path}: {error}") from None
         return channel
 
     def _submit(self, keeper: Keeper, submit: Submit) -> None:
@@ -138,6 +143,7 @@ class _Process:
         """Bring what a channel asks for to the chain. A refusal is news, not a failure: somebody else was first."""
         kind = type(submit.action).__name__
         log.info("to the chain", channel=keeper.name, action=kind, why=submit.why)
+        pauses = Backoff(*SUBMIT_AGAIN_S)
         while True:
             try:
                 included = await self.hospital.reader.send(
@@ -149,7 +155,7 @@ class _Process:
                 return
             except LocalError as error:
                 log.warning("the chain does not answer", channel=keeper.name, action=kind, why=str(error))
-                await trio.sleep(1)
+                await pauses.wait()
             else:
                 self.hospital.announce("on the chain", keeper.channel.id, f"{kind} in block {included.height}")
                 return
@@ -200,6 +206,7 @@ def _check(folder: Folder) -> None:
     config = folder.config()
     for address in (config.listen, config.desk):
         split_address(address)
+    check_url(config.chain_url)
     check_token(folder.token())
 
 
@@ -207,9 +214,10 @@ async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
     _tune()
     nursery.start_soon(hospital.store.run)
     process = _Process(hospital, nursery)
-    hospital.started_height = (await hospital.reader.sync()).height
     await nursery.start(process.exchange.run)
-    await nursery.start(process.watcher.run)
+    nursery.start_soon(process.watcher.run)
+    with trio.move_on_after(CHAIN_PATIENCE_S):
+        await process.watcher.tried.wait()
     host, port = split_address(hospital.config.listen)
     listeners = await _listen(host, port)
     bound = listeners[0].socket.getsockname()

@@ -38,6 +38,7 @@ def status_view(hospital: Hospital) -> words.Status:
         records=hospital.bodies.records.count(),
         started_ms=hospital.started_ms,
         line_bytes=hospital.line_bytes,
+        waiting=None if hospital.waiting is None else str(hospital.waiting),
     )
 
 

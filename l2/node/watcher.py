@@ -12,6 +12,7 @@ import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
+from l1.reader.backoff import Backoff
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
@@ -22,10 +23,11 @@ from l2.node.clock import now_ms
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.protocol.events import BlockSeen, PeerKeysSeen
+from l2.protocol.rows import Damaged
 
 __all__ = ["Watcher", "channel_keys"]
 
-RETRY_S = 0.5
+RETRY_S, RETRY_S_MAX = 0.5, 10.0  # between questions to a chain that does not answer
 
 Adopt = Callable[[l1_state.Channel], Awaitable[Keeper]]
 
@@ -46,38 +48,52 @@ class Watcher:
         self._hospital = hospital
         self._adopt, self._cut_revoked = adopt, cut_revoked
         self.clock_is_off = False
+        self.tried = trio.Event()  # the chain has answered, or has not
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Follow the chain until cancelled. Outlives a chain node that is down; not a fork."""
+        """Follow the chain until cancelled. Outlives a chain node that is down, at the start too; not a fork."""
         reader = self._hospital.reader
-        first = await self._first_header()
-        await self._look_at_all(first)
+        height = await self._first_look()
         task_status.started()
-        height = first.height
+        pauses = Backoff(RETRY_S, RETRY_S_MAX)
         while True:
             header = await reader.next_header(height)
             self._check_clock(header)
             try:
                 await self._look(header, await self._touched(height, header.height))
-            except (ChainUnreachable, LocalError) as error:
+            except Damaged:
+                raise
+            except LocalError as error:
                 log.warning("chain unreachable", detail=str(error))
-                await trio.sleep(RETRY_S)
+                await pauses.wait()
                 continue
             except Refused as refused:
                 if refused.fault is Fault.FORK:
                     raise
                 log.warning("chain answer refused", detail=str(refused))
-                await trio.sleep(RETRY_S)
+                await pauses.wait()
                 continue
             height = header.height
+            pauses.reset()
 
-    async def _first_header(self) -> Header:
+    async def _first_look(self) -> int:
+        """Open our channels as the chain shows them; at which height. While it does not answer none is open."""
+        hospital, pauses = self._hospital, Backoff(RETRY_S, RETRY_S_MAX)
         while True:
             try:
-                return await self._hospital.reader.sync()
+                first = await hospital.reader.sync()
+                hospital.started_height = hospital.started_height or first.height
+                await self._look_at_all(first)
             except ChainUnreachable as error:
                 log.warning("waiting for the chain", detail=str(error))
-                await trio.sleep(RETRY_S)
+                hospital.waiting = error
+                self.tried.set()
+                await pauses.wait()
+            else:
+                hospital.waiting = None
+                self.tried.set()
+                log.info("the chain answers", height=first.height, channels=len(hospital.keepers))
+                return first.height
 
     def _check_clock(self, header: Header) -> None:
         """A header that has just come tells what time it is; ours may not be far from it."""

@@ -91,7 +91,6 @@ def other_certificate(folder: Path) -> None:
         (lambda folder: (folder / "desk.token").unlink(), "desk.token cannot be read", ""),
         (spoil("channels.mdb", b"rubbish" * 4096), "channels.mdb is damaged", "restore"),
         (newer_schema, "channels.mdb has schema 999", "newer program"),
-        (lambda folder: None, f"the chain at {NOWHERE} does not answer", "Start its node"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_said_in_one_line(

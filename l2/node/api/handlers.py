@@ -81,7 +81,7 @@ class Handlers:
         return json_answer(words.Opened(channel=made.hex()))
 
     async def channels(self, _: Request) -> Response:
-        return json_answer([channel_view(self.hospital, keeper) for keeper in self.hospital.keepers.values()])
+        return json_answer([channel_view(self.hospital, keeper) for keeper in self.hospital.all_keepers()])
 
     async def channel(self, request: Request) -> Response:
         return json_answer(channel_view(self.hospital, self.hospital.keeper(channel_in_path(request))))
@@ -235,7 +235,7 @@ class Handlers:
         """Entries of one channel or of all, of both sides or one, in the order of their times."""
         named, side = text(request, "channel"), choice(request, "side", ("both", "own", "peer"))
         start, count = number(request, "from", 0, SIZE_MAX), number(request, "count", 100, ENTRIES_PER_ANSWER)
-        keepers = self.hospital.keepers.values() if named is None else [self.hospital.keeper(channel_of(named))]
+        keepers = self.hospital.all_keepers() if named is None else [self.hospital.keeper(channel_of(named))]
         shown: list[words.Entry] = []
         for channel in [keeper.channel for keeper in keepers]:
             wanted = _filter(request, channel)
