@@ -1,5 +1,6 @@
 """Floor 2: what anyone may ask the chain. Every answer is verified before it is believed."""
 
+from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
 from l1.reader.genesis_file import dump_genesis, load_genesis
 from l1.reader.headers import HeaderFile, HeaderStore, MemoryHeaders
@@ -7,6 +8,7 @@ from l1.reader.light import Included
 from l1.reader.transport import URL_FILE, ChainUnreachable
 
 __all__ = [
+    "Backoff",
     "Reader",
     "URL_FILE",
     "Included",
