@@ -16,6 +16,8 @@ __all__ = ["bind", "serve"]
 BACKLOG = 512  # connections that wait to be accepted
 GRACE_S = 2.0  # for answers under way when the node stops
 READ_S = 60.0  # for a client to send its next bytes
+KEEP_ALIVE_S = 60.0  # far longer than clients keep idle connections (httpx: 5 s): else both end one at one moment, and
+# the question that was just being asked on it is lost
 
 
 def bind(host: str, port: int) -> tuple[socket.socket, str]:
@@ -50,5 +52,6 @@ async def serve(
     config.errorlog = logging.getLogger(__name__)
     config.graceful_timeout = GRACE_S
     config.read_timeout = int(READ_S)
+    config.keep_alive_timeout = KEEP_ALIVE_S
     config.include_server_header = False
     await hypercorn.trio.serve(app, config, shutdown_trigger=stop, task_status=task_status, mode="asgi")

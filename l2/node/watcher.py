@@ -57,9 +57,9 @@ class Watcher:
         task_status.started()
         pauses = Backoff(RETRY_S, RETRY_S_MAX)
         while True:
-            header = await reader.next_header(height)
-            self._check_clock(header)
             try:
+                header = await reader.next_header(height)
+                self._check_clock(header)
                 await self._look(header, await self._touched(height, header.height))
             except Damaged:
                 raise
