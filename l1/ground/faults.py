@@ -67,6 +67,7 @@ class Fault(IntEnum):
     BAD_RESUME = 211
     UNEXPECTED = 212  # a message that has no place here now
     HELD = 213  # ahead of our clock: kept back, not refused
+    MISCONDUCT = 214  # what the peer's own signatures prove: the evidence is kept, and filed
 
     # 250-279: the line and records
     UNKNOWN_MESSAGE = 250

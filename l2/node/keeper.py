@@ -24,6 +24,7 @@ from l2.protocol.events import (
     Arrived,
     AskCheckpoint,
     AskClose,
+    Charged,
     Connected,
     Declined,
     Disconnected,
@@ -33,6 +34,7 @@ from l2.protocol.events import (
     MessageReceived,
     Persist,
     Resumed,
+    RevealAsked,
     Send,
     Submit,
     Tell,
@@ -139,6 +141,7 @@ class Keeper:
         self._room = trio.Condition()
         self.changed = trio.Condition()
         self.arrived: list[Callable[[Keeper, Arrived], None]] = []
+        self.secret_asked: list[Callable[[Keeper, int], None]] = []
         self.told: list[Callable[[Keeper, str, str], None]] = []
 
     # -- the task -------------------------------------------------------------------------------------------------
@@ -206,7 +209,7 @@ class Keeper:
                 self._heed(effect)
             await self._wake()
 
-    def _heed(self, effect: Effect) -> None:
+    def _heed(self, effect: Effect) -> None:  # noqa: PLR0912 - a table of kinds
         match effect:
             case Written(ticket=ticket, first=first, count=count, refused=refused):
                 self._note_written(ticket, first, count, refused)
@@ -219,6 +222,12 @@ class Keeper:
                     listener(self, effect)
             case Submit():
                 self._submit(self, effect)
+            case Charged(number=number, detail=detail):
+                log.error("the peer misbehaved", channel=self.name, case=number, detail=detail)
+                self._tell("charged", f"case {number}: {detail}")
+            case RevealAsked(grant=grant):
+                for asked in self.secret_asked:
+                    asked(self, grant)
             case Froze(fault=fault, detail=detail):
                 log.error("channel frozen", channel=self.name, fault=fault.name, detail=detail)
                 self._tell("frozen", f"{fault.name}: {detail}")

@@ -20,7 +20,8 @@ from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
-from l1.rules.transactions import SEALING, account_of
+from l1.rules.log.entries import GrantTerms
+from l1.rules.transactions import SEALING, Reveal, Secret, account_of
 from l2.link import Credentials, Line
 from l2.node.api import check_token, serve_desk
 from l2.node.bodies import Bodies
@@ -39,6 +40,7 @@ from l2.protocol.channel import Channel, Me, load, new_rows
 from l2.protocol.events import ChainRefused, Submit
 from l2.protocol.rows import Damaged
 from l2.protocol.stored import check_signed
+from l2.records import release_secret
 from l2.records.keys import channel_secret
 
 __all__ = ["make_hospital", "run_hospital", "running"]
@@ -113,6 +115,7 @@ class _Process:
         keeper = Keeper(channel, {}, hospital.store, self._submit)
         hospital.keepers[row.id] = keeper
         keeper.told.append(lambda kept, what, detail: hospital.announce(what, kept.channel.id, detail))
+        keeper.secret_asked.append(self._reveal)
         self.exchange.attach(keeper)
         self._nursery.start_soon(keeper.run)
         if row.phase != l1_state.Phase.SETTLED:
@@ -135,6 +138,15 @@ class _Process:
         except (Refused, lmdb.Error) as error:
             raise Damaged(f"{store.path}: {error}") from None
         return channel
+
+    def _reveal(self, keeper: Keeper, grant: int) -> None:
+        """The chain demands the secret of one of our grants: show it there."""
+        channel = keeper.channel
+        _, terms = channel.readers[channel.side].entry(grant)
+        assert isinstance(terms, GrantTerms)
+        secret = release_secret(self.hospital.keys.release_seed(), channel.context.chain, channel.id, terms.key)
+        action = Reveal(channel=channel.id, side=channel.side, grant=grant, answer=Secret(secret=secret))
+        self._submit(keeper, Submit(action, f"the other hospital demands the secret of grant {grant}"))
 
     def _submit(self, keeper: Keeper, submit: Submit) -> None:
         self._nursery.start_soon(self._send, keeper, submit)

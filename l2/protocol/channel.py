@@ -152,6 +152,10 @@ class Channel:
     challenged_size: int = 0
     settled_at: int = NEVER
     resume_shown_at: int = NEVER
+    # When the chain is told again what it does not show yet, and how long we waited the last time.
+    report_again_at: int = NEVER
+    report_pause: int = 0
+    answered_at: dict[int, int] = field(default_factory=dict)  # grant → height at which its demand was answered
     words_kept_at: int = NEVER
 
     @property

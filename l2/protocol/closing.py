@@ -14,6 +14,7 @@ from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Purpose
 from l1.rules.commitment import EMPTY_HEAD, Commitment, Signed, closing_of, open_closing, sign_shape
 from l1.rules.transactions import ChannelHeads, Checkpoint, Close, CloseTogether
+from l2.protocol.cases import check_words
 from l2.protocol.channel import Channel, commitment_at
 from l2.protocol.events import Effect, Persist, Send, Submit
 from l2.protocol.messages import ClosingAgreed, Message, Shutdown, decode_closing, decode_shutdown
@@ -123,6 +124,7 @@ def shutdown_received(channel: Channel, payload: bytes) -> list[Effect]:
     channel.close_wanted = True
     if commitment.size > channel.peer.size and not channel.resumed:
         return []  # our disk is behind: it is said again once we have caught up
+    check_words(channel, said.final, commitment)
     _check_final(channel, commitment)
     channel.final_heard = True
     return [_note_final(channel, 1 - channel.side, said.final), *_agree(channel)]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from l1.ground.faults import Fault
 from l1.ground.signing import Signer
 from l1.rules import state as l1_state
+from l1.rules.commitment import Signed
+from l1.rules.evidence import Charge, Evidence
 from l1.rules.log.entries import Entry, Terms
 from l1.rules.log.marks import Void
 from l1.rules.transactions import Action
@@ -18,8 +20,10 @@ __all__ = [
     "Arrived",
     "AskCheckpoint",
     "AskClose",
+    "AskSecret",
     "BlockSeen",
     "ChainRefused",
+    "Charged",
     "Connected",
     "Declined",
     "Disconnected",
@@ -31,10 +35,12 @@ __all__ = [
     "PeerKeysSeen",
     "Persist",
     "Resumed",
+    "RevealAsked",
     "Send",
     "Submit",
     "Tell",
     "Tick",
+    "WordsSeen",
     "Written",
 ]
 
@@ -111,6 +117,20 @@ class AskCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class AskSecret:
+    """Have the chain demand the secret that the peer keeps back: `receipt` is the index of ours for its grant."""
+
+    receipt: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordsSeen:
+    """Somebody else (the chain, an auditor, a watchtower) showed a commitment of the peer."""
+
+    signed: Signed
+
+
+@dataclass(frozen=True, slots=True)
 class ChainRefused:
     """The chain refused what we asked: somebody else was first, or it was wrong."""
 
@@ -133,6 +153,8 @@ Event = (
     | KeyReady
     | AskClose
     | AskCheckpoint
+    | AskSecret
+    | WordsSeen
     | ChainRefused
     | Tick
 )
@@ -204,6 +226,23 @@ class Froze:
 
 
 @dataclass(frozen=True, slots=True)
+class Charged:
+    """The peer misbehaved, and the case with this number, which is durable, proves it."""
+
+    number: int
+    charge: Charge
+    evidence: Evidence
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevealAsked:
+    """The chain demands the secret of our grant: answer with `Reveal`. Asked again until it is there."""
+
+    grant: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """We may sign again."""
 
@@ -216,4 +255,17 @@ class Tell:
     detail: str
 
 
-Effect = Persist | Send | Submit | Written | Declined | Acknowledged | Arrived | Froze | Resumed | Tell
+Effect = (
+    Persist
+    | Send
+    | Submit
+    | Written
+    | Declined
+    | Acknowledged
+    | Arrived
+    | Froze
+    | Charged
+    | RevealAsked
+    | Resumed
+    | Tell
+)

@@ -14,11 +14,14 @@ from l1.rules.transactions import (
     Checkpoint,
     Close,
     CloseTogether,
+    Demand,
+    Report,
     ResumeChannel,
+    Reveal,
     Settle,
 )
 from l2.protocol.channel import Channel
-from l2.protocol.events import Effect, Froze, Resumed, Submit, Tell
+from l2.protocol.events import Charged, Effect, Froze, Resumed, Submit, Tell
 from l2.protocol.limits import JOURNAL_NOTES_MAX
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Rows, journal_count_key, journal_key
@@ -50,6 +53,10 @@ class Reason(IntEnum):
     SETTLED = 19  # paid out
     CHECKPOINT = 20  # new heads that both signed went to the chain
     REFUSED_BY_CHAIN = 21  # the chain refused what we asked
+    CHARGED = 22  # the peer misbehaved: its own signatures prove it
+    REPORTED = 23  # we showed the chain that proof
+    DEMANDED = 24  # we had the chain ask for a secret that the peer keeps back
+    ANSWERED = 25  # we answered such a demand
 
 
 class Note(Shape, frozen=True):
@@ -142,6 +149,8 @@ def _told(channel: Channel, effect: Effect) -> Iterator[tuple[int, int | None, s
     match effect:
         case Froze(fault=fault, detail=detail):
             yield Reason.FROZEN, int(fault), detail
+        case Charged(number=number, detail=detail):
+            yield Reason.CHARGED, None, f"case {number}: {detail}"
         case Resumed():
             back = channel.own.size - channel.loaded
             had = f"{channel.loaded} entries of ours were on our disk"
@@ -167,4 +176,10 @@ def _reason_of(action: Action) -> Reason | None:
             return Reason.SETTLING
         case Checkpoint():
             return Reason.CHECKPOINT
+        case Report():
+            return Reason.REPORTED
+        case Demand():
+            return Reason.DEMANDED
+        case Reveal():
+            return Reason.ANSWERED
     return None

@@ -12,11 +12,12 @@ from operator import attrgetter
 
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l1.rules.commitment import Commitment, Signed, decode_commitment, open_commitment
+from l1.rules.commitment import Commitment, Signed, open_commitment
 from l1.rules.log.entries import Entry, Seen
 from l1.rules.log.leaves import decode_parts, leaf_hashes
 from l2.protocol.batch import Batch, decode_batch
-from l2.protocol.channel import Channel, commitment_at, says_something
+from l2.protocol.cases import check_words, overspent, void_accesses
+from l2.protocol.channel import Channel, says_something
 from l2.protocol.events import Acknowledged, Arrived, Effect, Tell
 from l2.protocol.limits import HELD_BATCHES_MAX, WINDOW_BATCHES
 from l2.protocol.log import tiles
@@ -58,10 +59,11 @@ def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]
     if batch.commitment.key not in channel.peer_keys:
         return hold(channel, Message.BATCH, message)
     commitment = open_peer(channel, batch.commitment)
+    check_words(channel, batch.commitment, commitment)
     first = commitment.size - len(batch.publics)
     require(first >= 0, Fault.BATCH_SIZE, "the batch has more entries than its log")
     if commitment.size <= channel.peer.size:
-        return _repeated(channel, commitment)
+        return []  # [LOG-4]
     if not channel.resumed and (first != channel.peer.size or commitment.seen_size > channel.own.size):
         return []  # our disk is behind: what cannot be joined yet is asked for again when it can
     require(first == channel.peer.size, Fault.LOG_GAP, f"the batch starts at {first}, we hold {channel.peer.size}")
@@ -80,7 +82,7 @@ def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]
     require(not full, Fault.WINDOW_EXCEEDED, f"more than {WINDOW_BATCHES} batches wait for our answer")
     voids = channel.fold.judge(side, entries, terms)
     try:
-        _check_totals(channel, commitment)
+        _check_totals(channel, batch.commitment, commitment)
     except Refused:
         channel.fold.undo()
         raise
@@ -89,7 +91,8 @@ def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]
     channel.unanswered += said
     rows = [(batch_key(side, first), message), *tiles(side, before, made), *fold_rows(channel, side, first, voids)]
     effects: list[Effect] = [channel.persist(rows), Arrived(side, first, entries, terms, voids)]
-    return effects + take_acknowledgement(channel, commitment)
+    effects += take_acknowledgement(channel, commitment)
+    return effects + void_accesses(channel, batch.commitment, first, entries, voids) if voids else effects
 
 
 def _check_place(channel: Channel, commitment: Commitment, key: int) -> None:
@@ -115,16 +118,16 @@ def _check_seen(channel: Channel, commitment: Commitment, entries: Sequence[Entr
         require(known, Fault.UNKNOWN_HEAD, f"`seen` names a head of {size} entries that we did not sign")
 
 
-def _check_totals(channel: Channel, commitment: Commitment) -> None:
+def _check_totals(channel: Channel, signed: Signed, commitment: Commitment) -> None:
     """[PAY-1] `spent` and `seen` are what the log itself says; [PAY-2] what is spent is covered."""
     log = channel.fold.logs[1 - channel.side]
     require(log.seen == commitment.seen_size, Fault.UNKNOWN_HEAD, "`seen` is not what the log itself says")
+    income = channel.unseen[commitment.seen_size][1]
+    if commitment.spent > channel.deposits[1 - channel.side] + income:
+        raise overspent(channel, signed, commitment)
     require(
         log.spent == commitment.spent, Fault.WRONG_SPENT, f"`spent` is {commitment.spent}, the fold says {log.spent}"
     )
-    income = channel.unseen[commitment.seen_size][1]
-    covered = commitment.spent <= channel.deposits[1 - channel.side] + income
-    require(covered, Fault.NOT_COVERED, "it spends more than its deposit and what it was paid")
 
 
 def take_acknowledgement(channel: Channel, commitment: Commitment) -> list[Effect]:
@@ -137,15 +140,6 @@ def take_acknowledgement(channel: Channel, commitment: Commitment) -> list[Effec
     for size in [size for size in channel.unseen if size < commitment.seen_size]:
         del channel.unseen[size]
     return [Acknowledged(commitment.seen_size)]
-
-
-def _repeated(channel: Channel, commitment: Commitment) -> list[Effect]:
-    ours = commitment_at(channel, 1 - channel.side, commitment.size)
-    if ours is not None:
-        held = decode_commitment(ours.body)
-        same = (held.root, held.spent, held.seen) == (commitment.root, commitment.spent, commitment.seen)
-        require(same, Fault.EQUIVOCATION, f"two different commitments at {commitment.size} entries")
-    return []
 
 
 def hold(channel: Channel, type_: int, message: bytes) -> list[Effect]:

@@ -18,6 +18,7 @@ __all__ = [
     "PendingRows",
     "Rows",
     "batch_key",
+    "case_key",
     "ending_key",
     "head_key",
     "journal_count_key",
@@ -151,6 +152,11 @@ def head_key(side: int) -> bytes:
 def state_key() -> bytes:
     """→ `ChannelRow`: what is true of the channel as a whole."""
     return b"s"
+
+
+def case_key(number: int) -> bytes:
+    """→ `Case`: proof that the peer misbehaved."""
+    return b"q" + _number(number)
 
 
 def journal_count_key() -> bytes:

@@ -6,12 +6,15 @@ A step may take many events; what it writes is one transaction with one sync, an
 from collections.abc import Sequence
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.protocol import closing, receiver, reconnect, resume, rotation, watch
+from l1.rules.commitment import Signed
+from l2.protocol import answers, closing, receiver, reconnect, resume, rotation, watch
+from l2.protocol.cases import Misconduct, check_words, keep_case
 from l2.protocol.channel import Channel, Queued
 from l2.protocol.events import (
     Append,
     AskCheckpoint,
     AskClose,
+    AskSecret,
     BlockSeen,
     ChainRefused,
     Connected,
@@ -25,6 +28,7 @@ from l2.protocol.events import (
     PeerKeysSeen,
     Tell,
     Tick,
+    WordsSeen,
 )
 from l2.protocol.journal import Before, keep_journal
 from l2.protocol.messages import Message
@@ -74,11 +78,13 @@ def has_work(channel: Channel) -> bool:
 
 def _freeze(channel: Channel, refused: Refused) -> list[Effect]:
     """The peer did what it must not: sign nothing more, keep what it said, tell. An operator decides the rest."""
+    if isinstance(refused, Misconduct):
+        return keep_case(channel, refused.charge, refused.evidence, refused.detail, refused.fault)
     moved = move(channel, Cue.PEER_FAULT, str(refused))
     return [*([] if moved is None else [moved]), Froze(refused.fault, refused.detail)]
 
 
-def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
+def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:  # noqa: PLR0912 - a table of kinds
     match event:
         case MessageReceived(type=type_, payload=payload):
             return _message(channel, type_, payload, now_ms, own_keys)
@@ -101,6 +107,10 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
             return closing.ask_close(channel, alone=alone, lost=lost)
         case AskCheckpoint():
             return closing.ask_checkpoint(channel)
+        case AskSecret(receipt=receipt):
+            return [answers.ask_secret(channel, receipt)]
+        case WordsSeen(signed=signed):
+            return _words_seen(channel, signed)
         case ChainRefused(action=action, detail=detail):
             return [Tell("refused by the chain", f"{action}: {detail}")]
         case Tick():
@@ -109,6 +119,16 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
 
 def _let_go(channel: Channel, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
     return receiver.let_go(channel, lambda type_, payload: _message(channel, type_, payload, now_ms, own_keys))
+
+
+def _words_seen(channel: Channel, signed: Signed) -> list[Effect]:
+    """Only genuine words of the peer say something; whoever shows others is not the peer."""
+    try:
+        commitment = receiver.open_peer(channel, signed)
+    except Refused:
+        return []
+    check_words(channel, signed, commitment)
+    return []
 
 
 def _append(channel: Channel, append: Append) -> list[Effect]:

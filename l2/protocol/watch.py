@@ -7,12 +7,16 @@
 """
 
 from l1.rules.commitment import decode_resume
+from l1.rules.disputes import claims_until_ms
+from l1.rules.shown import is_below_resume
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Challenge, ResumeChannel, Settle
+from l2.protocol.answers import answer_demands, is_voided
+from l2.protocol.cases import file_cases
 from l2.protocol.channel import Channel
 from l2.protocol.events import BlockSeen, Effect, Submit, Tell
-from l2.protocol.phases import Cue
+from l2.protocol.phases import Cue, Phase
 from l2.protocol.rotation import keep_words
 from l2.protocol.state_rows import move
 
@@ -35,28 +39,39 @@ def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:
         return []
     if row.phase == L1Phase.SETTLED:
         return _told(channel, Cue.PAID_OUT, "settled on the chain")
-    if row.phase != L1Phase.CLOSING:
-        return keep_words(channel, row)
-    effects = _told(channel, Cue.CLOSE_POSTED, _who_closed(channel, row))
-    effects += challenge(channel)
+    if row.phase == L1Phase.CLOSING:
+        effects = _told(channel, Cue.CLOSE_POSTED, _who_closed(channel, row)) + challenge(channel)
+    else:
+        effects = keep_words(channel, row)
     effects += _show_resume(channel, row)
-    if event.clock_ms >= row.closes_at_ms and channel.height >= channel.settled_at + AGAIN_BLOCKS:
-        channel.settled_at = channel.height
-        effects.append(Submit(Settle(channel=channel.id), "settle: the window is over"))
-    return effects
+    effects += answer_demands(channel, row)
+    if channel.phase in (Phase.FROZEN, Phase.ON_CHAIN):
+        effects += file_cases(channel)
+    return effects + _settle(channel, row)
+
+
+def _settle(channel: Channel, row: L1Channel) -> list[Effect]:
+    """[WATCH-2] A close whose windows are over, or a claim whose window is."""
+    if row.phase == L1Phase.CLOSING:
+        is_due = channel.clock_ms >= max(row.closes_at_ms, claims_until_ms(row))
+    else:
+        is_due = any(claim.until_ms <= channel.clock_ms for claim in row.claims)
+    if not is_due or channel.height < channel.settled_at + AGAIN_BLOCKS:
+        return []
+    channel.settled_at = channel.height
+    return [Submit(Settle(channel=channel.id), "settle: the window is over")]
 
 
 def _show_resume(channel: Channel, row: L1Channel) -> list[Effect]:
-    """[WATCH-4] What is posted of our log was signed below our newest `resume`, and beyond it."""
+    """[WATCH-4] What is shown of our log was signed below our newest `resume`, and beyond it."""
     if channel.row.resume is None or channel.height < channel.resume_shown_at + AGAIN_BLOCKS:
         return []
     ours, resume = row.sides[channel.side], decode_resume(channel.row.resume.body)
-    void = ours.posted.size > resume.size and ours.posted_height < resume.height
-    if not void or ours.resume_height >= resume.height:
+    if not is_voided(channel, row) or ours.resume_height >= resume.height:
         return []
     channel.resume_shown_at = channel.height
     shown = ResumeChannel(channel=channel.id, resume=channel.row.resume)
-    return [Submit(shown, f"what is posted of our log was made void by the resume at height {resume.height}")]
+    return [Submit(shown, f"what is shown of our log was made void by the resume at height {resume.height}")]
 
 
 def _told(channel: Channel, cue: Cue, reason: str) -> list[Effect]:
@@ -74,10 +89,11 @@ def challenge(channel: Channel) -> list[Effect]:
     row, newest = channel.l1, channel.peer.commitment
     if row is None or newest is None or row.phase != L1Phase.CLOSING:
         return []
-    posted = row.sides[1 - channel.side].posted.size
+    peer = row.sides[1 - channel.side]
+    posted = peer.posted.size
     asked_lately = channel.height < channel.challenged_at + AGAIN_BLOCKS and newest.size <= channel.challenged_size
-    if newest.size <= posted or asked_lately:
-        return []
+    if newest.size <= posted or asked_lately or is_below_resume(peer, newest.size, newest.height):
+        return []  # [WATCH-5] words that our own resume denies are not ours to show, though our disk forgot it
     channel.challenged_at, channel.challenged_size = channel.height, newest.size
     assert channel.peer.signed is not None
     shown = Challenge(channel=channel.id, side=1 - channel.side, commitment=channel.peer.signed)

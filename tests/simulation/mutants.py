@@ -60,9 +60,9 @@ MUTANTS = (
     ),
     Mutant(
         "accept an equal size with another root",
-        "l2/protocol/receiver.py",
-        "        require(same, Fault.EQUIVOCATION,",
-        "        require(True, Fault.EQUIVOCATION,",
+        "l2/protocol/cases.py",
+        "    if held is not None:\n        detail",
+        "    if False:\n        detail",
         "betrayal",
     ),
     Mutant(
@@ -110,8 +110,8 @@ MUTANTS = (
     Mutant(
         "do not challenge",
         "l2/protocol/watch.py",
-        "    effects += challenge(channel)\n",
-        "",
+        " + challenge(channel)\n",
+        "\n",
         "betrayal",
     ),
     Mutant(

@@ -111,8 +111,11 @@ class Log:
 class Story(World):
     """Alice and bob have a channel with deposits of 1,000 and 500 and bonds of 100. Mallory is whoever misbehaves."""
 
-    def __init__(self, *, deposits: tuple[int, int] = (1_000, 500), bond: int = 100) -> None:
+    def __init__(self, *, deposits: tuple[int, int] = (1_000, 500), bond: int = 100, custodian: int = 0) -> None:
+        """`custodian` is the side that grants; the other is the recipient."""
         super().__init__()
+        self.custodian, self.recipient = custodian, 1 - custodian
+        self.now_ms = NOW_MS
         self.id = self.with_channel() if (deposits, bond) == ((1_000, 500), 100) else self._opened(deposits, bond)
         self.logs = (Log(0), Log(1))
         self.start = self.wealth()
@@ -134,14 +137,14 @@ class Story(World):
     def see(self, side: int, size: int | None = None) -> int:
         """The side acknowledges the other's log."""
         head = self.logs[1 - side].head(size)
-        return self.write(side, Seen(time=NOW_MS, size=head.size, root=head.root))
+        return self.write(side, Seen(time=self.now_ms, size=head.size, root=head.root))
 
     def consent(self, **changes: Any) -> int:
         fields: dict[str, Any] = {
             "subject": b"s" * 16, "permit": True, "purposes": 0b111, "classes": 2**17 - 1, "label": 3,
             "from_ms": 0, "until_ms": FOREVER_MS, "document": digest(b"document"),
         }  # fmt: skip
-        return self.write(0, Consent(time=NOW_MS), ConsentTerms(**fields | changes))
+        return self.write(self.custodian, Consent(time=self.now_ms), ConsentTerms(**fields | changes))
 
     def grant(self, *, consent: int | None = None, request: int | None = None, fee: int = 0, **changes: Any) -> int:
         """A grant on a consent or a request; `emergency` needs a request."""
@@ -151,41 +154,40 @@ class Story(World):
             "media_type": 1, "record_class": 2, "label": 3, "obligations": 0, "purposes": 1, "from_ms": 0,
             "until_ms": FOREVER_MS,
         }  # fmt: skip
-        lock = digest(secret_of(self.logs[0].size))
-        entry = Grant(time=NOW_MS, basis=basis, consent=consent, request=request, fee=fee, lock=lock)
-        return self.write(0, entry, GrantTerms(**fields | changes))
+        lock = digest(secret_of(self.logs[self.custodian].size))
+        entry = Grant(time=self.now_ms, basis=basis, consent=consent, request=request, fee=fee, lock=lock)
+        return self.write(self.custodian, entry, GrantTerms(**fields | changes))
 
     def request(self, *, emergency: bool = False) -> int:
         terms = RequestTerms(
             subject=b"s" * 16, purpose=0, practitioner=b"p" * 16, role=0, classes=2**17 - 1, data_from_ms=0,
             data_until_ms=5, justification=b"",
         )  # fmt: skip
-        return self.write(1, Request(time=NOW_MS, emergency=emergency), terms)
+        return self.write(self.recipient, Request(time=self.now_ms, emergency=emergency), terms)
 
-    def access(self, grant: int, *, purpose: int = 0, time: int = NOW_MS) -> int:
-        return self.write(
-            1, Access(time=time, grant=grant), AccessTerms(practitioner=b"p" * 16, role=0, purpose=purpose)
-        )
+    def access(self, grant: int, *, purpose: int = 0, time: int | None = None) -> int:
+        terms = AccessTerms(practitioner=b"p" * 16, role=0, purpose=purpose)
+        return self.write(self.recipient, Access(time=self.now_ms if time is None else time, grant=grant), terms)
 
-    def revoke(self, grant: int, *, time: int = NOW_MS) -> int:
-        return self.write(0, Revoke(time=time, grant=grant))
+    def revoke(self, grant: int, *, time: int | None = None) -> int:
+        return self.write(self.custodian, Revoke(time=self.now_ms if time is None else time, grant=grant))
 
     def withdraw(self, consent: int) -> int:
-        return self.write(0, Withdraw(time=NOW_MS, consent=consent))
+        return self.write(self.custodian, Withdraw(time=self.now_ms, consent=consent))
 
     def pay(self, grant: int, amount: int) -> int:
-        return self.write(1, Pay(time=NOW_MS, amount=amount, grant=grant))
+        return self.write(self.recipient, Pay(time=self.now_ms, amount=amount, grant=grant))
 
     def receipt(self, grant: int) -> int:
-        return self.write(1, Receipt(time=NOW_MS, grant=grant))
+        return self.write(self.recipient, Receipt(time=self.now_ms, grant=grant))
 
     def release(self, grant: int) -> int:
-        return self.write(0, Release(time=NOW_MS, grant=grant, secret=secret_of(grant)))
+        return self.write(self.custodian, Release(time=self.now_ms, grant=grant, secret=secret_of(grant)))
 
     def granted(self, **changes: Any) -> int:
         """A grant on a consent, seen by the recipient."""
         grant = self.grant(consent=self.consent(), **changes)
-        self.see(1)
+        self.see(self.recipient)
         return grant
 
     # -- what they sign
@@ -229,7 +231,7 @@ class Story(World):
 
     def charged(self, access: int, reason: Void, ending: int | None = None) -> AccessShown:
         """The evidence that the recipient's access is void, under its commitment of now."""
-        return build_access(self.logs, self.commit(1), access, reason, ending)
+        return build_access(self.logs, self.commit(self.recipient), access, reason, ending)
 
     def two_roots(self, side: int) -> tuple[Signed, Signed]:
         """The side signs two logs of one size."""

@@ -1,0 +1,209 @@
+"""A hospital that receives proof of misconduct keeps it, signs nothing more, and files it; the chain's judge agrees."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from l1.ground.faults import Fault, LocalError
+from l1.ground.hashing import digest
+from l1.rules import state as l1_state
+from l1.rules.evidence import Charge, Evidence
+from l1.rules.judge import Guilty, judge
+from l1.rules.log.entries import Receipt, Revoke, Seen, Withdraw
+from l1.rules.shown import Court
+from l1.rules.state import Claim, Demanded
+from l1.rules.transactions import CHANNEL, Demand, Ended, Report, ResumeChannel, Reveal, Settle
+from l2.protocol.cases import AGAIN_BLOCKS, read_cases
+from l2.protocol.events import (
+    AskSecret,
+    BlockSeen,
+    Charged,
+    Effect,
+    MessageReceived,
+    RevealAsked,
+    Submit,
+    WordsSeen,
+)
+from l2.protocol.messages import Message
+from l2.protocol.phases import Phase
+from tests.unit.l2.protocol.mallory import Mallory
+from tests.unit.l2.protocol.stories import access, access_terms, granted, request, request_terms, write
+from tests.unit.l2.protocol.world import CHAIN, KEYS, NOW_MS, OPENING, Pair
+
+
+def chain_row(channel: bytes, **changes: Any) -> l1_state.Channel:
+    """The channel on the chain: open, and nobody guilty, but for the changes."""
+    sides = tuple(l1_state.SideState(deposit=amount, bond=OPENING.bond) for amount in OPENING.deposits)
+    row = l1_state.Channel(
+        id=channel,
+        opening=OPENING,
+        opened_at=1,
+        opened_at_ms=0,
+        phase=l1_state.Phase.OPEN,
+        sides=sides,  # type: ignore[arg-type]
+    )
+    return replace(row, **changes)
+
+
+def verdict(row: l1_state.Channel, evidence: Evidence) -> Any:
+    def hospital(side: int) -> l1_state.Hospital:
+        key = l1_state.Key(
+            number=1, kind=CHANNEL, key=KEYS[side].public_key, valid_from_ms=0, valid_until_ms=2**48,
+            revoked_at_ms=None, compromised_since_ms=None, **_registered(),
+        )  # fmt: skip
+        return l1_state.Hospital(id=OPENING.hospitals[side], name="h", endpoint="h:1", keys=(key, key))
+
+    return judge(evidence, Court(CHAIN, row, (hospital(0), hospital(1)), 0), 1)
+
+
+def _registered() -> dict[str, Any]:
+    known = set(l1_state.Key.__struct_fields__)
+    return {name: 0 for name in ("registered_by",) if name in known}
+
+
+def block(pair: Pair, row: l1_state.Channel, height: int, clock_ms: int = NOW_MS) -> Sequence[Effect]:
+    return pair.do(0, BlockSeen(height=height, clock_ms=clock_ms, row=row))
+
+
+def actions(effects: Sequence[Effect]) -> list[Any]:
+    return [effect.action for effect in effects if isinstance(effect, Submit)]
+
+
+def convict(mallory: Mallory, payload: bytes, charge: Charge, fault: Fault) -> Evidence:
+    """The message freezes the channel, the case is durable, and the chain would call Mallory guilty."""
+    pair = mallory.pair
+    effects = pair.do(0, MessageReceived(Message.BATCH, payload))
+    [charged] = [effect for effect in effects if isinstance(effect, Charged)]
+    assert mallory.victim.phase is Phase.FROZEN
+    assert charged.charge is charge
+    [case] = read_cases(pair.channels[0].rows)
+    assert (case.charge, case.number) == (charge, charged.number)
+    found = verdict(chain_row(mallory.victim.id), charged.evidence)
+    assert isinstance(found, Guilty), found
+    assert (found.side, found.charge) == (1, charge)
+    assert fault is not None
+    return charged.evidence
+
+
+def ended(pair: Pair, kind: type) -> int:
+    """A grant that side 1 knows to have ended."""
+    grant = granted(pair)
+    write(pair, 0, kind(NOW_MS + 2, grant if kind is Revoke else 0))
+    return grant
+
+
+def seen_by(mallory: Mallory) -> Seen:
+    head = mallory.victim.own
+    assert head.commitment is not None
+    return Seen(time=NOW_MS + 3, size=head.size, root=head.commitment.root)
+
+
+@pytest.mark.parametrize("kind", [Revoke, Withdraw])
+def test_an_access_after_its_end(kind: type) -> None:
+    pair = Pair()
+    grant = ended(pair, kind)
+    mallory = Mallory(pair)
+    payload = mallory.batch([access(grant, 4)], [access_terms()])
+    convict(mallory, payload, Charge.ACCESS_AFTER_END, Fault.MISCONDUCT)
+
+
+@pytest.mark.parametrize(
+    ("grant", "terms", "charge"),
+    [
+        (9, {}, Charge.ACCESS_WITHOUT_GRANT),
+        (0, {}, Charge.ACCESS_WITHOUT_GRANT),
+        (2, {"purpose": 5}, Charge.ACCESS_OUTSIDE_PURPOSE),
+    ],
+)
+def test_an_access_without_its_like(grant: int, terms: dict[str, int], charge: Charge) -> None:
+    pair = Pair()
+    assert granted(pair) == 2
+    mallory = Mallory(pair)
+    convict(mallory, mallory.batch([access(grant, 4)], [access_terms(**terms)]), charge, Fault.MISCONDUCT)
+
+
+def test_two_words_at_one_size_and_one_total_that_falls() -> None:
+    for change in ({"root": digest(b"other")}, {"spent": 7}, {"seen_size": 0}):
+        mallory = Mallory()
+        write(mallory.pair, 0, request(), request_terms())
+        write(mallory.pair, 1, request(), request_terms())
+        words = mallory.commitment(mallory.victim.peer.frontier, **change)
+        effects = mallory.pair.do(0, WordsSeen(words))
+        [charged] = [effect for effect in effects if isinstance(effect, Charged)]
+        assert charged.charge is Charge.EQUIVOCATION
+        assert isinstance(verdict(chain_row(mallory.victim.id), charged.evidence), Guilty)
+    pair = Pair()
+    write(pair, 1, request(), request_terms())
+    honest = pair.channels[1].own.signed
+    assert honest is not None
+    assert not any(isinstance(effect, Charged) for effect in pair.do(0, WordsSeen(honest)))
+    assert not pair.do(0, WordsSeen(replace(honest, signature=bytes(64))))
+
+
+def test_spending_what_is_not_there() -> None:
+    mallory = Mallory()
+    convict(mallory, mallory.requests(spent=1_001), Charge.OVERSPEND, Fault.NOT_COVERED)
+
+
+def test_a_case_is_filed_until_the_chain_shows_it_and_survives_a_restart() -> None:
+    pair = Pair()
+    mallory = Mallory(pair)
+    assert not actions(pair.do(0, MessageReceived(Message.BATCH, mallory.requests(spent=1_001))))
+    row = chain_row(mallory.victim.id)
+    [report] = actions(block(pair, row, 10))
+    assert isinstance(report, Report)
+    assert not actions(block(pair, row, 11))
+    assert actions(block(pair, row, 10 + AGAIN_BLOCKS)) == [report]
+    assert not actions(block(pair, row, 10 + 2 * AGAIN_BLOCKS)), "ever less often"
+    claim = Claim(charge=7, side=1, until_ms=NOW_MS + 9, words=(), by_peer=True, tower=None, reward=0)
+    pair.restart(0)
+    assert actions(block(pair, row, 200)) == [report]
+    assert not actions(block(pair, replace(row, claims=(claim,)), 400))
+    [settle] = actions(block(pair, replace(row, claims=(claim,)), 401, clock_ms=NOW_MS + 9))
+    assert isinstance(settle, Settle)
+    guilty = replace(row, sides=(row.sides[0], replace(row.sides[1], guilty=7, bond=0)))
+    assert not actions(block(pair, guilty, 900))
+
+
+def test_a_demand_is_answered_with_the_ending_or_the_shell_is_asked_for_the_secret() -> None:
+    pair = Pair()
+    grant = granted(pair, 2)
+    write(pair, 0, Revoke(NOW_MS + 2, grant + 1))
+    demands = tuple(
+        Demanded(side=0, until_ms=NOW_MS + 50, grant=at, consent=0, lock=digest(b"lock")) for at in (grant, grant + 1)
+    )
+    row = chain_row(pair.channels[0].id, claims=demands)
+    effects = block(pair, row, 10)
+    assert [effect.grant for effect in effects if isinstance(effect, RevealAsked)] == [grant]
+    [answer] = actions(effects)
+    assert isinstance(answer, Reveal)
+    assert isinstance(answer.answer, Ended)
+    assert not any(isinstance(effect, RevealAsked) for effect in block(pair, row, 11))
+    assert any(isinstance(effect, RevealAsked) for effect in block(pair, row, 10 + AGAIN_BLOCKS))
+
+
+def test_a_recipient_demands_what_is_kept_back() -> None:
+    pair = Pair()
+    grant = granted(pair)
+    receipt = write(pair, 1, Receipt(NOW_MS + 3, grant))
+    [demand] = actions(pair.do(1, AskSecret(receipt)))
+    assert isinstance(demand, Demand)
+    for wrong in (receipt + 1, 0):
+        with pytest.raises(LocalError):
+            pair.do(1, AskSecret(wrong))
+
+
+def test_a_claim_on_words_that_our_resume_voids_is_answered_with_it() -> None:
+    pair = Pair()
+    granted(pair)
+    pair.restart(0)
+    height, size = pair.channels[0].resume_height, pair.channels[0].own.size
+    assert height is not None
+    claim = Claim(
+        charge=2, side=0, until_ms=NOW_MS + 9, words=((size + 1, height - 1),), by_peer=True, tower=None, reward=0
+    )
+    row = chain_row(pair.channels[0].id, claims=(claim,))
+    [action] = actions(block(pair, row, height + 1))
+    assert isinstance(action, ResumeChannel)
