@@ -57,11 +57,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def password() -> str:
+def password(variable: str = PASSWORD, prompt: str = "Password: ") -> str:
     """From the environment, or asked for on a terminal."""
-    found = os.environ.get(PASSWORD) or (getpass.getpass("Password: ") if sys.stdin.isatty() else "")
+    found = os.environ.get(variable) or (getpass.getpass(prompt) if sys.stdin.isatty() else "")
     if not found:
-        raise LocalError("there is no password", f"Set {PASSWORD}, or run this on a terminal.")
+        raise LocalError("there is no password", f"Set {variable}, or run this on a terminal.")
     return found
 
 

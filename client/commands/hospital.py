@@ -12,9 +12,10 @@ import trio
 from rich.table import Table
 
 from client.commands.hospital_tower import hospital_tower
+from client.commands.keys import keys
 from client.output import Result, facts_table, rows_table, verb
 from client.places import become, hospital_option, node_command
-from client.wording import day, moment, short
+from client.wording import moment, short
 from l1.ground.faults import LocalError
 from l2.desk import Desk
 
@@ -90,6 +91,7 @@ async def status(folder: Path) -> Result:
         ("running", f"since {moment(found.started_ms)}"),
         *([("waiting", found.waiting)] if found.waiting else []),
     ]
+    facts += [("warning", warning) for warning in found.warnings]
     return Result(msgspec.structs.asdict(found), facts_table(found.name, facts))
 
 
@@ -188,24 +190,5 @@ def _show_progress(line: dict[str, Any]) -> None:
         sys.stderr.write(f"{short(line['channel'])} {line['peer']}: {line['state']}, {parts}\n")
 
 
-@verb(hospital, "keys")
-@hospital_option
-async def keys(folder: Path) -> Result:
-    """List the hospital's keys as they stand on the chain."""
-    async with Desk.of_folder(folder) as desk:
-        found = await desk.keys()
-    rows = [
-        (
-            key.number,
-            key.kind,
-            f"{key.key[:40]}…",
-            day(key.valid_from_ms),
-            "revoked" if key.revoked else day(key.valid_until_ms),
-        )
-        for key in found
-    ]
-    columns = ("key", "kind", "begins with", "from", "until")
-    return Result([msgspec.structs.asdict(key) for key in found], rows_table("Keys", columns, rows))
-
-
 hospital.add_command(hospital_tower)
+hospital.add_command(keys)

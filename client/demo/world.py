@@ -131,7 +131,7 @@ class World:
             raise LocalError(f"{' '.join(arguments[:3])} ended with status {status}: {said[-1]}", f"Its log is {log}")
         return printed
 
-    async def found_chain(self, *, follower: bool = True) -> None:
+    async def found_chain(self, *, follower: bool = True, key_window_ms: int | None = None) -> None:
         """Make and start the chain and, if wanted, its follower."""
         folder = self.folder / "chain"
         await self.run(
@@ -139,6 +139,7 @@ class World:
             _command(
                 *("l1.node", "init", "--folder", folder, "--name", "demo", "--credits", CREDITS_TOTAL),
                 *("--heartbeat-ms", HEARTBEAT_MS, "--block-ms", BLOCK_MS, "--window-min-ms", WINDOW_MIN_MS),
+                *(() if key_window_ms is None else ("--key-window-ms", key_window_ms)),
             ),
         )
         self.chain = await self.start("chain", _command("l1.node", "run", "--folder", folder, "--port", 0))

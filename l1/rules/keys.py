@@ -5,11 +5,21 @@ commitments count?* does not: a key that expired or was revoked must not let its
 Rules KEY-4 to KEY-7, KEY-14 and KEY-15 of docs/spec/keys.md.
 """
 
+from contextlib import suppress
+
 from l1.ground.faults import Fault, Refused
 from l1.rules.state import Channel, Hospital, Key
 from l1.rules.transactions import CHANNEL, RECOVERY, ROOT, SEALING
 
-__all__ = ["commitment_key", "counting_keys", "gave_way", "is_recovering", "key_counts", "sealing_key_at"]
+__all__ = [
+    "channel_keys_here",
+    "commitment_key",
+    "counting_keys",
+    "gave_way",
+    "is_recovering",
+    "key_counts",
+    "sealing_key_at",
+]
 
 
 def key_counts(hospital: Hospital, number: int, kind: int, clock_ms: int) -> bool:
@@ -88,3 +98,17 @@ def commitment_key(
     if number < state.newest_key and clock_ms > state.newest_key_at_ms + key_window_ms:
         raise Refused(Fault.EXPIRED, f"key {number} of side {side} gave way to key {state.newest_key}")
     return key.key
+
+
+def channel_keys_here(
+    channel: Channel, side: int, hospital: Hospital, *, clock_ms: int, key_window_ms: int
+) -> dict[int, bytes]:
+    """By number, every key of a side whose commitments count in this channel (KEY-5 to KEY-7)."""
+    found: dict[int, bytes] = {}
+    for key in hospital.keys:
+        if key.kind == CHANNEL:
+            with suppress(Refused):
+                found[key.number] = commitment_key(
+                    channel, side, hospital, key.number, clock_ms=clock_ms, key_window_ms=key_window_ms
+                )
+    return found

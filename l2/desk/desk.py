@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.desk import words
+from l2.desk import key_words, words
 from l2.desk.drafts import Draft, encode_drafts
 from l2.desk.problem import error_from
 from l2.desk.watch_words import TowerView, TowerWanted
@@ -78,8 +78,24 @@ class Desk:
     async def status(self) -> words.Status:
         return await self._get("/v1/status", words.Status)
 
-    async def keys(self) -> list[words.KeyView]:
-        return await self._get("/v1/keys", list[words.KeyView])
+    async def rotate(self, wanted: key_words.Rotate) -> key_words.Rotated:
+        return await self._post("/v1/keys/rotate", wanted, key_words.Rotated)
+
+    async def revoke_key(self, number: int, wanted: key_words.Revoke) -> key_words.Revoked:
+        return await self._post(f"/v1/keys/{number}/revoke", wanted, key_words.Revoked)
+
+    async def affected(self, number: int, since_ms: int | None = None) -> key_words.Affected:
+        query = {} if since_ms is None else {"since_ms": str(since_ms)}
+        return await self._get(f"/v1/keys/{number}/affected", key_words.Affected, query)
+
+    async def make_root(self) -> key_words.RootMade:
+        return await self._post("/v1/keys/root", None, key_words.RootMade)
+
+    async def register_recovery(self, wanted: key_words.RegisterRecovery) -> key_words.Registered:
+        return await self._post("/v1/keys/recovery", wanted, key_words.Registered)
+
+    async def keys(self) -> list[key_words.KeyView]:
+        return await self._get("/v1/keys", list[key_words.KeyView])
 
     async def backup(self, to: Path) -> words.BackupDone:
         return await self._post("/v1/backup", words.Backup(to=str(to)), words.BackupDone)

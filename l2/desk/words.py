@@ -37,10 +37,11 @@ __all__ = [
     "Fetched",
     "Granted",
     "GrantView",
+    "Credits",
     "Hex",
+    "TimeMs",
     "Index",
     "Word",
-    "KeyView",
     "Latency",
     "LogVerified",
     "OpenChannel",
@@ -84,18 +85,11 @@ class Status(Word, frozen=True):
     channels: int
     records: int
     started_ms: TimeMs
+    warnings: tuple[str, ...] = ()
+    """What somebody ought to do about the keys."""
     line_bytes: int = 0
     """Bytes of frames sent over secure lines since the process started, before TLS adds its own."""
     waiting: str | None = None  # why no channel is open: the chain has not answered since the process started
-
-
-class KeyView(Word, frozen=True):
-    number: int
-    kind: str
-    key: Hex
-    valid_from_ms: TimeMs
-    valid_until_ms: TimeMs
-    revoked: bool
 
 
 class Backup(Word, frozen=True):

@@ -74,10 +74,18 @@ class Identity:
     key_number: int
     credentials: Credentials
 
+    @property
+    def names(self) -> tuple[int, bytes]:
+        """Which of our keys it is: the channel key's number, the certificate's fingerprint."""
+        return self.key_number, self.credentials.certificate.fingerprint
 
-@dataclass(frozen=True)
+
+@dataclass
 class Station:
-    """Our end of every line: who we are, whom we ask, which messages we understand, what a peer may cost us."""
+    """Our end of every line: who we are, whom we ask, which messages we understand, what a peer may cost us.
+
+    `me` may be replaced while lines run: each handshake goes by what stands when it begins.
+    """
 
     me: Identity
     registry: Registry
@@ -120,6 +128,7 @@ async def greet(station: Station, stream: Stream, *, peer: bytes, role: Role) ->
         await line.send(PROOF, make_proof(me.signer, 0, shake))
         await _expect(line, WELCOME)
         line.introduce(hello, shown, station.known[role])
+        line.ours = me.names
     return line
 
 
@@ -147,6 +156,7 @@ async def answer(station: Station, stream: Stream, meter_of: Callable[[bytes], M
         check_proof(payload, key, 0, shake)
         meter = meter_of(hello.hospital) if meter_of else None
         line.introduce(hello, claimed, station.known[Role(hello.role)], meter)
+        line.ours = me.names
         await line.send(WELCOME, b"")
     return line
 

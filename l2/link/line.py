@@ -68,7 +68,8 @@ class Line:
     """One task may send while another receives.
 
     `peer` is the hospital at the other end, proved, and `role` what the line carries; `hello` is what the peer said of
-    itself, `fingerprint` its certificate's. `bytes_in` and `bytes_out` count frames, without TLS.
+    itself, `fingerprint` its certificate's; `ours` are the channel key's number and the fingerprint that we showed.
+    `bytes_in` and `bytes_out` count frames, without TLS.
     """
 
     def __init__(self, stream: Stream, limits: Limits) -> None:
@@ -76,6 +77,7 @@ class Line:
         self.role = Role.CHANNEL
         self.hello: Hello | None = None
         self.fingerprint = b""
+        self.ours = (0, b"")
         self.bytes_in = 0
         self.bytes_out = 0
         self._stream = stream

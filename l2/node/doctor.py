@@ -15,10 +15,9 @@ from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.reader.client import Reader
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
-from l1.rules.transactions import CHANNEL, ROOT, SEALING, TLS, account_of
 from l2.node.clock import now_ms
 from l2.node.folder import CHANNELS, Folder
-from l2.node.keys import KeyStore
+from l2.node.keys import KeyStore, key_warnings
 from l2.node.lines import split_address
 from l2.node.store import SCHEMA, examine_rows
 from l2.protocol.rows import REMEDY
@@ -27,7 +26,7 @@ __all__ = ["examine"]
 
 ROOM_BYTES_MIN = 1 << 30  # an hour of full speed; below that somebody should look
 ANSWER_S = 5.0
-EXPIRES_SOON_MS = 14 * 86_400_000
+ROTATE = "See docs/how-to/keys.md."
 
 Check = dict[str, Any]
 
@@ -76,7 +75,7 @@ class _Examination:
                 return
             self._clock(tip)
             await self._registry(reader, keys, certificate.fingerprint, tip)
-            await self._peers(reader, account_of(keys.root().public_key))
+            await self._peers(reader, keys.hospital)
 
     def _read_channels(self) -> None:
         """Beside a running hospital too: read only, every page and every row once."""
@@ -111,24 +110,15 @@ class _Examination:
         self._note("clock", ok, f"the chain's newest block is {off_ms / 1000:.1f} s behind our clock", remedy)
 
     async def _registry(self, reader: Reader, keys: KeyStore, fingerprint: bytes, tip: Header) -> None:
-        me = await reader.hospital(account_of(keys.root().public_key))
+        me = await reader.hospital(keys.hospital)
         if me is None:
             remedy = "Have a registrar run: interward chain hospital admit admission.json"
             self._note("registry", False, "the chain does not know this hospital", remedy)
             return
-        ours = {
-            "root": (ROOT, keys.root().public_key),
-            "channel": (CHANNEL, keys.channel().public_key),
-            "certificate": (TLS, fingerprint),
-            "sealing": (SEALING, keys.sealing_public()),
-        }
-        wrong = [name for name, (kind, key) in ours.items() if not _counts(me, kind, key, tip.clock_ms)]
-        soon = [
-            name for name, (kind, key) in ours.items() if not _counts(me, kind, key, tip.clock_ms + EXPIRES_SOON_MS)
-        ]
-        found = "all four keys count on L1" + (f"; soon to expire: {', '.join(soon)}" if soon and not wrong else "")
-        found = f"these count no longer, or are not registered: {', '.join(wrong)}" if wrong else found
-        self._note("registry", not wrong, found, "Register new keys with the root key.")
+        found = key_warnings(me, lambda key: keys.holds(key, fingerprint), tip.clock_ms)
+        self._note(
+            "registry", not found, "all keys of this folder count on L1" if not found else "; ".join(found), ROTATE
+        )
 
     async def _peers(self, reader: Reader, me: bytes) -> None:
         rows = [row for row in await reader.channels_of(me) if row.phase == l1_state.Phase.OPEN]
@@ -143,13 +133,3 @@ class _Examination:
                 self._note(f"peer {registered.name}", False, found, "Ask its operators; nothing is lost meanwhile.")
             else:
                 self._note(f"peer {registered.name}", True, f"{registered.endpoint} answers")
-
-
-def _counts(hospital: l1_state.Hospital, kind: int, key: bytes, at_ms: int) -> bool:
-    return any(
-        one.kind == kind
-        and one.key == key
-        and one.revoked_at_ms is None
-        and one.valid_from_ms <= at_ms < one.valid_until_ms
-        for one in hospital.keys
-    )

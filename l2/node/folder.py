@@ -1,8 +1,9 @@
 """A hospital's folder: its sealed seed, certificate, config, the lock, the stores. It makes and opens them.
 
 Layout: `hospital.toml` (what the operator may change), `hospital.key` (the seed, sealed under the password),
-`certificate.pem`, `genesis.json`, `admission.json` (for the registrar), `towers.json` (where our watchtowers are),
-`desk.token`, `desk.url` (while it runs), `channels.mdb`, `bodies/`, `exchange/`, `lock`.
+`keyring.box` (keys made later, sealed under the seed), `certificate.pem`, `genesis.json`, `admission.json` (for the
+registrar), `towers.json` (where our watchtowers are), `desk.token`, `desk.url` (while it runs), `channels.mdb`,
+`bodies/`, `exchange/`, `lock`.
 """
 
 import secrets
@@ -23,15 +24,15 @@ from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, open_sealed, seal
 from l1.ground.signing import Context, Purpose, sign
 from l1.reader.genesis_file import dump_genesis, load_genesis
 from l1.rules.genesis import Genesis, chain_id
-from l1.rules.transactions import account_of
 from l1.serving import hold_lock, write_new
 from l2.desk import TOKEN_FILE, URL_FILE
-from l2.link import Certificate, certificate_from_pem, make_certificate
+from l2.link import Certificate, make_certificate
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms
-from l2.node.keys import KeyStore
+from l2.node.keys import KEYRING, KeyStore, first_certificate, load_keyring, save_keyring
 from l2.node.store import ChannelStore
 from l2.protocol.limits import BATCH_ENTRIES_AIM
+from l2.records.keys import exchange_public
 
 __all__ = ["Config", "Folder", "make_folder"]
 
@@ -105,15 +106,16 @@ class Folder:
     def keys(self, password: str) -> KeyStore:
         """Raises `LocalError` for a wrong password or a damaged file."""
         try:
-            return KeyStore(open_sealed(self._read(KEY), password))
+            seed = open_sealed(self._read(KEY), password)
         except Refused as refused:
             wrong = refused.fault is Fault.BAD_CIPHERTEXT
             remedy = "Set INTERWARD_PASSWORD to its password." if wrong else "Restore it from a backup."
             raise LocalError(f"{self.path / KEY} does not open: {refused.detail}", remedy) from None
+        return KeyStore(seed, load_keyring(self.path, seed), keep=lambda ring: save_keyring(self.path, seed, ring))
 
     def certificate(self, keys: KeyStore) -> Certificate:
         try:
-            return certificate_from_pem(self._read(CERTIFICATE), keys.tls_seed())
+            return first_certificate(self._read(CERTIFICATE), keys)
         except Refused as refused:
             raise LocalError(f"{self.path / CERTIFICATE}: {refused.detail}", "Restore it from a backup.") from None
 
@@ -136,6 +138,8 @@ class Folder:
             write_new(to / name, self._read(name), 0o600 if name in (KEY, TOKEN_FILE) else 0o644)
         if (self.path / TOWERS_FILE).exists():
             write_new(to / TOWERS_FILE, self._read(TOWERS_FILE))
+        if (self.path / KEYRING).exists():
+            write_new(to / KEYRING, self._read(KEYRING), 0o600)
         bodies.backup(to / BODIES)
         store.copy(to / CHANNELS)
         return sum(file.stat().st_size for file in to.rglob("*") if file.is_file())
@@ -170,19 +174,19 @@ def make_folder(path: Path, config: Config, genesis_file: bytes, password: str, 
     write_new(path / TOKEN_FILE, secrets.token_urlsafe(32).encode(), 0o600)
     write_new(path / CONFIG, tomli_w.dumps(msgspec.structs.asdict(config)).encode())
     write_new(path / ADMISSION, admission(config, keys, certificate, chain_id(genesis)))
-    return account_of(keys.root().public_key)
+    return keys.hospital
 
 
 def admission(config: Config, keys: KeyStore, certificate: Certificate, chain: bytes) -> bytes:
     """What the registrar needs, as JSON: public keys, and the root key's word that it is ours."""
-    root, channel = keys.root(), keys.channel()
+    root, channel, sealing = keys.first_root, keys.first_channel(), exchange_public(keys.first_sealing())
     said = [
         config.name,
         config.endpoint,
         root.public_key,
         channel.public_key,
         certificate.fingerprint,
-        keys.sealing_public(),
+        sealing,
     ]
     possession = sign(root, Purpose.KEY, Context(chain=chain), encode(said))
     fields = {
@@ -191,7 +195,7 @@ def admission(config: Config, keys: KeyStore, certificate: Certificate, chain: b
         "root": root.public_key.hex(),
         "channel": channel.public_key.hex(),
         "tls": certificate.fingerprint.hex(),
-        "sealing": keys.sealing_public().hex(),
+        "sealing": sealing.hex(),
         "possession": possession.hex(),
     }
     return msgspec.json.format(msgspec.json.encode(fields)) + b"\n"

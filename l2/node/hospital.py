@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
+from l1.ground.signing import Signer
 from l1.reader.client import Reader
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
+from l1.rules.transactions import ROOT
 from l2.link import Line, Role
 from l2.node.bodies import Bodies
 from l2.node.folder import Config, Folder
@@ -113,6 +115,23 @@ class Hospital:
                 "Have a registrar run: interward chain hospital admit admission.json",
             )
         return found
+
+    def holds(self, key: l1_state.Key) -> bool:
+        """Whether the private half of a key of ours is here."""
+        return self.keys.holds(key, self.folder.certificate(self.keys).fingerprint)
+
+    def root(self) -> Signer:
+        """The newest root key that may act now and is ours to use. Raises `LocalError` where there is none."""
+        found = self.keys.signer(ROOT, self.me(), self.reader.tip.clock_ms)
+        if found is None:
+            remedy = "Bring a new root key with the recovery key: interward hospital keys recover"
+            raise LocalError("no root key of this folder counts on L1", remedy)
+        return found[1]
+
+    def acting_signer(self) -> Signer:
+        """What we ask the chain with in a channel's affairs: a channel key, expired or not; else the root key."""
+        found = self.keys.closing_signer(self.me())
+        return self.root() if found is None else found[1]
 
     def end(self, why: LocalError) -> None:
         """The process cannot go on. Whoever started it hears why."""

@@ -9,7 +9,7 @@ import sys
 
 from l1.ground.faults import LocalError
 from l1.reader.client import Reader
-from l1.rules.transactions import Close, account_of
+from l1.rules.transactions import Close
 from l2.node.clock import now_ms
 from l2.node.folder import CHANNELS, Folder
 from l2.node.store import ChannelStore
@@ -38,9 +38,13 @@ async def close_from_folder(folder: Folder, password: str, wanted: str) -> None:
             row = await reader.channel(channel)
             if row is None:
                 raise LocalError("the chain does not know this channel", "Is this the right chain?")
-            side = row.opening.hospitals.index(account_of(keys.root().public_key))
+            me = await reader.hospital(keys.hospital)
+            acting = None if me is None else keys.closing_signer(me)
+            if acting is None:
+                raise LocalError("no channel key of this folder may act on L1", "Restore its keyring.box as well.")
+            side = row.opening.hospitals.index(keys.hospital)
             close = Close(channel=channel, own=heads[side].commitment, peer=heads[1 - side].commitment, lost=False)
-            included = await reader.send(keys.channel(), close)
+            included = await reader.send(acting[1], close)
     said = {"channel": channel.hex(), "height": included.height, "own_size": heads[side].frontier.size}
     sys.stdout.write(json.dumps(said) + "\n")
 

@@ -5,6 +5,7 @@ peer that proved itself on the line. [OPEN-2] Nothing is kept of a proposal: the
 """
 
 import secrets
+from contextlib import suppress
 
 import structlog
 
@@ -14,8 +15,9 @@ from l1.ground.limits import VERSION
 from l1.ground.signing import Context, Purpose, open_signed, sign
 from l1.reader.client import Reader
 from l1.rules.commitment import Opening, channel_id
+from l1.rules.keys import counting_keys
 from l1.rules.state import Hospital as Registered
-from l1.rules.transactions import ROOT, Open
+from l1.rules.transactions import ROOT, SEALING, Open
 from l2.desk import words
 from l2.link import Line, LineClosed, Role
 from l2.node.hospital import Hospital
@@ -57,12 +59,12 @@ async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenCh
         answer_ms=ANSWER_MS,
         expires=tip.height + EXPIRES_BLOCKS,
     )
-    context, body = Context(chain=hospital.reader.chain), encode(opening)
-    ours = sign(hospital.keys.root(), Purpose.OPENING, context, body)
+    context, body, root = Context(chain=hospital.reader.chain), encode(opening), hospital.root()
+    ours = sign(root, Purpose.OPENING, context, body)
     theirs = await _ask(lines, peer, Propose(opening=opening, signature=ours))
-    open_signed(_root_of(peer), Purpose.OPENING, context, body, theirs)
+    _open_opening(peer, tip.clock_ms, context, body, theirs)
     hospital.agreed.add(channel_id(opening))
-    await hospital.reader.send(hospital.keys.root(), Open(opening=opening, signatures=(ours, theirs)))
+    await hospital.reader.send(root, Open(opening=opening, signatures=(ours, theirs)))
     return channel_id(opening)
 
 
@@ -85,10 +87,19 @@ async def _ask(lines: Lines, peer: Registered, proposal: Propose) -> bytes:
     return decode_accept(payload).signature
 
 
-def _root_of(registered: Registered) -> bytes:
-    """The newest root key that counts."""
-    roots = [key.key for key in registered.keys if key.kind == ROOT and key.revoked_at_ms is None]
-    return roots[0]
+def _open_opening(registered: Registered, clock_ms: int, context: Context, body: bytes, signature: bytes) -> None:
+    """Raise `Refused` unless a root key of the hospital that counts now signed the opening (OPEN-4)."""
+    for root in counting_keys(registered, ROOT, clock_ms):
+        with suppress(Refused):
+            open_signed(root.key, Purpose.OPENING, context, body, signature)
+            return
+    raise Refused(Fault.BAD_SIGNATURE, "no root key that counts signed the opening")
+
+
+def _check_sealing(registered: Registered, clock_ms: int) -> None:
+    """Both halves of a channel's secret come from sealing keys in force."""
+    in_force = bool(counting_keys(registered, SEALING, clock_ms))
+    require(in_force, Fault.EXPIRED, f"no sealing key of {registered.name} counts: it has to be rotated first")
 
 
 async def answer_proposal(hospital: Hospital, line: Line, payload: bytes) -> None:
@@ -101,7 +112,7 @@ async def answer_proposal(hospital: Hospital, line: Line, payload: bytes) -> Non
         log.info("proposal declined", peer=line.peer[:4].hex(), why=refused.detail)
         await line.send(Message.DECLINE, refused.detail.encode())
         return
-    signature = sign(hospital.keys.root(), Purpose.OPENING, Context(chain=hospital.reader.chain), encode(opening))
+    signature = sign(hospital.root(), Purpose.OPENING, Context(chain=hospital.reader.chain), encode(opening))
     hospital.agreed.add(channel_id(opening))
     await line.send(Message.ACCEPT, encode(Accept(signature=signature)))
 
@@ -116,8 +127,10 @@ async def _check(hospital: Hospital, line: Line, proposal: Propose) -> None:
     require(opening.window_ms >= config.accept_window_ms_min, Fault.OUT_OF_BOUNDS, "the window is too short")
     peer = await hospital.reader.hospital(line.peer)
     assert peer is not None
-    context = Context(chain=opening.chain)
-    open_signed(_root_of(peer), Purpose.OPENING, context, encode(opening), proposal.signature)
+    clock_ms = hospital.reader.tip.clock_ms
+    _open_opening(peer, clock_ms, Context(chain=opening.chain), encode(opening), proposal.signature)
+    for each in (peer, hospital.me()):
+        _check_sealing(each, clock_ms)
     mine = await hospital.reader.account(hospital.id)
     enough = mine is not None and mine.credits >= opening.deposits[1] + opening.bond
     require(enough, Fault.TOO_FEW_CREDITS, "we have too few credits for our deposit and bond")

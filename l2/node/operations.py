@@ -22,6 +22,7 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.lines import Lines
 from l2.node.opening import propose_channel
+from l2.node.rotation import Rotation
 from l2.node.towers import Towers
 from l2.protocol.batch import Salts
 from l2.protocol.channel import Channel
@@ -47,6 +48,7 @@ class Operations:
     def __init__(self, hospital: Hospital, lines: Lines) -> None:
         self.hospital, self._lines = hospital, lines
         self.towers = Towers(hospital)
+        self.rotation = Rotation(hospital, lines)
 
     async def open_channel(self, wanted: words.OpenChannel) -> bytes:
         """Open a channel on L1; its id, once both hospitals are ready to write."""
@@ -72,7 +74,7 @@ class Operations:
         keeper = self.hospital.keeper(channel)
         side = keeper.channel.side
         before = keeper.channel.deposits[side]
-        await self.hospital.reader.send(self.hospital.keys.root(), Deposit(channel=channel, amount=amount))
+        await self.hospital.reader.send(self.hospital.root(), Deposit(channel=channel, amount=amount))
         await keeper.wait_until(lambda c: c.deposits[side] >= before + amount, CHAIN_DEADLINE_S, "the deposit")
 
     async def checkpoint(self, channel: bytes) -> words.Checkpointed:
@@ -108,7 +110,7 @@ class Operations:
         keeper.channel.l1, keeper.channel.challenged_size = row, 0
         for effect in stale_challenge(keeper.channel):
             assert isinstance(effect, Submit)
-            await self.hospital.reader.send(self.hospital.keys.channel(), effect.action)
+            await self.hospital.reader.send(self.hospital.acting_signer(), effect.action)
             return
         raise LocalError("the chain knows the peer's newest commitment already", "There is nothing to challenge.")
 
@@ -118,7 +120,7 @@ class Operations:
         row = await self.hospital.reader.channel(channel)
         assert row is not None
         if row.phase != L1Phase.SETTLED:
-            await self.hospital.reader.send(self.hospital.keys.channel(), Settle(channel=channel))
+            await self.hospital.reader.send(self.hospital.acting_signer(), Settle(channel=channel))
             row = await self.hospital.reader.channel(channel)
             assert row is not None
         return words.Settled(payout=row.sides[keeper.channel.side].paid_out)

@@ -16,13 +16,16 @@ import structlog
 import trio
 
 from l1.ground.faults import LocalError, Refused
+from l1.ground.signing import Signer
 from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
+from l1.rules.blocks import Header
+from l1.rules.keys import sealing_key_at
 from l1.rules.log.entries import GrantTerms
-from l1.rules.transactions import SEALING, Reveal, Secret, account_of
-from l2.link import Credentials, Line
+from l1.rules.transactions import CHANNEL, Reveal, Secret
+from l2.link import Line
 from l2.node.api import check_token, serve_desk
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms
@@ -30,8 +33,8 @@ from l2.node.exchange import Exchange
 from l2.node.folder import BODIES, CHANNELS, Folder
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
-from l2.node.keys import CHANNEL_NUMBER, KeyStore
-from l2.node.lines import Lines, check_url, split_address
+from l2.node.keys import KeyStore
+from l2.node.lines import FIRST_CHANNEL, Lines, check_url, split_address
 from l2.node.opening import answer_proposal
 from l2.node.operations import Operations
 from l2.node.store import ChannelRows, ChannelStore
@@ -58,7 +61,7 @@ def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
     """The parts of a hospital, opened; nothing runs yet."""
     config = folder.config()
     return Hospital(
-        id=account_of(keys.root().public_key),
+        id=keys.hospital,
         name=config.name,
         folder=folder,
         config=config,
@@ -72,16 +75,26 @@ def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
 
 
 async def secret_of(hospital: Hospital, row: l1_state.Channel) -> bytes:
-    """The channel's secret: from both sealing keys that were in force when it opened; later keys do not change it."""
+    """[KEY-15] The channel's secret: from both sealing keys in force when it opened; later keys do not change it."""
     side = row.opening.hospitals.index(hospital.id)
     peer = await hospital.reader.hospital(row.opening.hospitals[1 - side])
     assert peer is not None
-    opened = await hospital.reader.header_at(row.opened_at)
-    ours = [key for key in hospital.me().keys if key.kind == SEALING and key.valid_from_ms <= opened.clock_ms]
-    theirs = [key for key in peer.keys if key.kind == SEALING and key.valid_from_ms <= opened.clock_ms]
-    generation = len(ours) - 1
     hospital.registry[peer.id] = peer
-    return channel_secret(hospital.keys.sealing(generation), theirs[-1].key, row.id)
+    ours = sealing_key_at(hospital.me(), row.opened_at_ms)
+    private = hospital.keys.sealing(ours.key)
+    if private is None:
+        cause = f"the folder lacks sealing key {ours.number}, which channel {row.id[:4].hex()}… opened with"
+        raise LocalError(cause, "Restore keyring.box from a backup made after that key.")
+    return channel_secret(private, sealing_key_at(peer, row.opened_at_ms).key, row.id)
+
+
+def signing_key_of(hospital: Hospital) -> tuple[int, Signer]:
+    """The channel key that signs: the newest that counts; an expired one rather than none. Raises `LocalError`."""
+    me = hospital.me()
+    counting = hospital.keys.signer(CHANNEL, me, hospital.reader.tip.clock_ms)
+    found = counting or hospital.keys.closing_signer(me)
+    # A revoked key of the admission signs nothing new: whoever reads its number refuses it. It still reads the logs.
+    return found or (FIRST_CHANNEL, hospital.keys.first_channel())
 
 
 class _Process:
@@ -90,11 +103,18 @@ class _Process:
     def __init__(self, hospital: Hospital, nursery: trio.Nursery) -> None:
         self.hospital, self._nursery = hospital, nursery
         self.exchange = Exchange(hospital)
-        credentials = Credentials(hospital.folder.certificate(hospital.keys))
-        self.lines = Lines(hospital, credentials, self._propose, self.exchange.serve_pulls_for)
+        certificate = hospital.folder.certificate(hospital.keys)
+        self.lines = Lines(hospital, certificate, self._propose, self.exchange.serve_pulls_for)
         hospital.dial = self.lines.dial
         self.operations = Operations(hospital, self.lines)
-        self.watcher = Watcher(hospital, self.adopt, self.lines.cut_revoked)
+        self.watcher = Watcher(hospital, self.adopt, self._keys_seen)
+
+    async def _keys_seen(self, header: Header, *, keys_changed: bool) -> None:
+        """Lines whose keys ended are cut, newer keys of ours are used, and lines are made anew with them."""
+        await self.operations.rotation.apply(header.height, header.clock_ms)
+        await self.lines.cut_revoked(header.clock_ms)
+        if keys_changed:
+            await self.lines.look_again()
 
     async def _propose(self, line: Line, payload: bytes) -> None:
         await answer_proposal(self.hospital, line, payload)
@@ -109,9 +129,11 @@ class _Process:
         if unknown:
             side = row.opening.hospitals.index(hospital.id)
             hospital.store.write(row.id, new_rows(row.opening, side))
-        me = Me(hospital.keys.channel(), CHANNEL_NUMBER, await secret_of(hospital, row))
+        number, signer = signing_key_of(hospital)
+        me = Me(signer, number, await secret_of(hospital, row))
         channel = self._load(rows, me, row, fresh=unknown and ours)
         channel.batch_entries = hospital.config.batch_entries
+        channel.key_window_ms = hospital.reader.genesis.parameters.key_window_ms
         keeper = Keeper(channel, {}, hospital.store, self._submit)
         hospital.keepers[row.id] = keeper
         keeper.told.append(lambda kept, what, detail: hospital.announce(what, kept.channel.id, detail))
@@ -132,7 +154,7 @@ class _Process:
         store, registry = self.hospital.store, self.hospital.registry
         try:
             channel = load(rows, me, self.hospital.reader.chain, fresh=fresh)
-            first, second = (channel_keys(registry[one], revoked=True) for one in row.opening.hospitals)
+            first, second = (channel_keys(registry[one]) for one in row.opening.hospitals)
             channel.keys_ever = (first, second)
             check_signed(channel, channel.keys_ever)
         except (Refused, lmdb.Error) as error:
@@ -159,7 +181,7 @@ class _Process:
         while True:
             try:
                 included = await self.hospital.reader.send(
-                    self.hospital.keys.channel(), submit.action, SUBMIT_DEADLINE_S
+                    self.hospital.acting_signer(), submit.action, SUBMIT_DEADLINE_S
                 )
             except Refused as refused:
                 log.info("the chain refused", channel=keeper.name, action=kind, why=str(refused))
@@ -236,6 +258,7 @@ async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
     hospital.endpoint = f"{bound[0]}:{bound[1]}"
     nursery.start_soon(process.lines.serve, listeners)
     await nursery.start(process.operations.towers.run)
+    nursery.start_soon(process.operations.rotation.run)
     desk_host, desk_port = split_address(hospital.config.desk)
     hospital.url = await nursery.start(_desk, process, desk_host, desk_port)
     hospital.folder.say_url(hospital.url)

@@ -143,7 +143,7 @@ class Towers:
             raise LocalError(f"the tower at {wanted.url} watches another chain", "Name one of this chain.")
         tower = bytes.fromhex(status.tower)
         action = Delegate(hospital=hospital.id, tower=tower, reward=wanted.reward_per_mille)
-        await hospital.reader.send(hospital.keys.root(), action)
+        await hospital.reader.send(hospital.root(), action)
         self._stop(tower)
         self._feed(tower, wanted.url)
         self._write()
@@ -155,7 +155,7 @@ class Towers:
         if all(each.tower != tower for each in await hospital.reader.towers(hospital.id)) and tower not in self._feeds:
             raise LocalError(f"{tower.hex()} is no watchtower of ours", "See `interward hospital tower list`.")
         try:
-            await hospital.reader.send(hospital.keys.root(), Delegate(hospital=hospital.id, tower=tower, reward=None))
+            await hospital.reader.send(hospital.root(), Delegate(hospital=hospital.id, tower=tower, reward=None))
         except Refused as refused:
             if refused.fault is not Fault.ALREADY_DONE:
                 raise

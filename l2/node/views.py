@@ -4,9 +4,10 @@ from l1.ground.faults import Fault
 from l1.ground.merkle import EMPTY_ROOT
 from l1.rules.log.fold import VOID
 from l1.rules.transactions import KEY_KINDS
-from l2.desk import words
+from l2.desk import key_words, words
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
+from l2.node.keys import key_state, key_warnings
 from l2.protocol.channel import Channel
 from l2.protocol.journal import Reason, read_journal
 from l2.protocol.phases import Phase
@@ -25,7 +26,7 @@ _STATES: dict[Phase, words.ChannelState] = {
 
 
 def status_view(hospital: Hospital) -> words.Status:
-    tip = hospital.reader.tip
+    tip, me = hospital.reader.tip, hospital.registry.get(hospital.id)
     return words.Status(
         hospital=hospital.id.hex(),
         name=hospital.name,
@@ -37,23 +38,29 @@ def status_view(hospital: Hospital) -> words.Status:
         channels=len(hospital.keepers),
         records=hospital.bodies.records.count(),
         started_ms=hospital.started_ms,
+        warnings=() if me is None else tuple(key_warnings(me, hospital.holds, tip.clock_ms)),
         line_bytes=hospital.line_bytes,
         waiting=None if hospital.waiting is None else str(hospital.waiting),
     )
 
 
-def key_views(hospital: Hospital) -> list[words.KeyView]:
+def key_views(hospital: Hospital) -> list[key_words.KeyView]:
     """The keys that L1 has registered for us. Raises `LocalError` before we are admitted."""
+    me, clock_ms = hospital.me(), hospital.reader.tip.clock_ms
     return [
-        words.KeyView(
+        key_words.KeyView(
             number=key.number,
             kind=_KIND_NAMES[key.kind],
             key=key.key.hex(),
             valid_from_ms=key.valid_from_ms,
             valid_until_ms=key.valid_until_ms,
             revoked=key.revoked_at_ms is not None,
+            state=key_state(me, key, clock_ms),
+            held=hospital.holds(key),
+            by=key.by,
+            compromised_since_ms=key.compromised_since_ms,
         )
-        for key in hospital.me().keys
+        for key in me.keys
     ]
 
 
@@ -113,6 +120,9 @@ def _state_of(channel: Channel) -> words.ChannelState:
 
 
 def _reason_of(channel: Channel) -> str | None:
+    signed = channel.own.signed
+    if signed is not None and signed.key > channel.me.key:
+        return f"key {signed.key} signed here, and this folder lacks it: nothing is signed until the key is rotated"
     if channel.clock_is_off:
         return "our clock and the chain's are minutes apart: nothing is signed"
     return channel.row.reason or None

@@ -6,6 +6,7 @@ no records.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 import trio
@@ -17,6 +18,7 @@ from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
 from l1.rules.commitment import channel_id
+from l1.rules.keys import channel_keys_here
 from l1.rules.touched import Touched, touched_by
 from l1.rules.transactions import CHANNEL
 from l2.node.clock import now_ms
@@ -31,22 +33,27 @@ RETRY_S, RETRY_S_MAX = 0.5, 10.0  # between questions to a chain that does not a
 
 Adopt = Callable[[l1_state.Channel], Awaitable[Keeper]]
 
+
+class KeysSeen(Protocol):
+    """Told of every block, and whether it changed anybody's keys: keys also begin and end as time passes."""
+
+    async def __call__(self, header: Header, *, keys_changed: bool) -> None: ...
+
+
 log = structlog.get_logger()
 
 
-def channel_keys(hospital: l1_state.Hospital, *, revoked: bool) -> dict[int, bytes]:
-    """A hospital's channel keys by number, with or without the revoked ones."""
-    return {
-        key.number: key.key for key in hospital.keys if key.kind == CHANNEL and (revoked or key.revoked_at_ms is None)
-    }
+def channel_keys(hospital: l1_state.Hospital) -> dict[int, bytes]:
+    """Every channel key that a hospital ever registered, by number."""
+    return {key.number: key.key for key in hospital.keys if key.kind == CHANNEL}
 
 
 class Watcher:
     """The watcher's task is `run`; it must have seen the chain once before a hospital serves."""
 
-    def __init__(self, hospital: Hospital, adopt: Adopt, cut_revoked: Callable[[int], Awaitable[None]]) -> None:
+    def __init__(self, hospital: Hospital, adopt: Adopt, keys_seen: KeysSeen) -> None:
         self._hospital = hospital
-        self._adopt, self._cut_revoked = adopt, cut_revoked
+        self._adopt, self._keys_seen = adopt, keys_seen
         self.clock_is_off = False
         self.tried = trio.Event()  # the chain has answered, or has not
 
@@ -140,16 +147,29 @@ class Watcher:
     async def _tell(self, header: Header, rows: dict[bytes, l1_state.Channel], changed: set[bytes]) -> None:
         """`changed` are hospitals whose keys may be others than the keepers know; a new keeper knows none."""
         hospital = self._hospital
-        await self._cut_revoked(header.clock_ms)
+        await self._keys_seen(header, keys_changed=bool(changed))
         for keeper in list(hospital.keepers.values()):
             peer, me = hospital.registry.get(hospital.peer_of(keeper)), hospital.registry.get(hospital.id)
-            if peer and me and (not keeper.own_keys or not changed.isdisjoint((peer.id, me.id))):
-                keeper.own_keys, theirs = channel_keys(me, revoked=True), channel_keys(peer, revoked=True)
+            row = rows.get(keeper.channel.id)
+            anew = not keeper.own_keys or row is not None
+            if peer and me and (anew or not changed.isdisjoint((peer.id, me.id))):
+                keeper.own_keys, theirs = channel_keys(me), channel_keys(peer)
                 ever = (keeper.own_keys, theirs)
                 keeper.channel.keys_ever = ever if keeper.channel.side == 0 else (theirs, keeper.own_keys)
-                await keeper.offer(PeerKeysSeen(channel_keys(peer, revoked=False)))
-            seen = BlockSeen(header.height, header.clock_ms, rows.get(keeper.channel.id), self.clock_is_off)
+                await keeper.offer(PeerKeysSeen(self._peer_keys(keeper, peer, row, header.clock_ms)))
+            seen = BlockSeen(header.height, header.clock_ms, row, self.clock_is_off)
             await keeper.offer(seen)
+
+    def _peer_keys(
+        self, keeper: Keeper, peer: l1_state.Hospital, row: l1_state.Channel | None, clock_ms: int
+    ) -> dict[int, bytes]:
+        """The peer's channel keys whose words L1 counts in this channel; all, while its row was never seen."""
+        known = row or keeper.channel.l1
+        if known is None:
+            return channel_keys(peer)
+        window_ms = self._hospital.reader.genesis.parameters.key_window_ms
+        side = known.opening.hospitals.index(peer.id)
+        return channel_keys_here(known, side, peer, clock_ms=clock_ms, key_window_ms=window_ms)
 
     async def _refresh(self, wanted: set[bytes]) -> None:
         """Read registry entries again."""

@@ -24,7 +24,7 @@ AGAIN_BLOCKS = 10  # after so many blocks the chain is asked again
 
 def key_ready(channel: Channel, event: KeyReady) -> None:
     """A newer channel key of ours stands in the registry since a height."""
-    if event.number > channel.me.key:
+    if event.number > channel.me.key and (channel.coming is None or event.number > channel.coming.number):
         channel.coming = event
 
 

@@ -40,10 +40,10 @@ def fails(arguments: Sequence[str], password: str) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def pair(folder: Path) -> AsyncIterator[tuple[World, Hospital, Hospital]]:
+async def pair(folder: Path, *, key_window_ms: int | None = None) -> AsyncIterator[tuple[World, Hospital, Hospital]]:
     """A chain and two running hospitals, in an empty folder."""
     async with open_world(folder) as world:
-        await world.found_chain(follower=False)
+        await world.found_chain(follower=False, key_window_ms=key_window_ms)
         yield world, await world.add_hospital("A", GIFT), await world.add_hospital("B", GIFT)
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import HANDLE_BYTES, HASH_BYTES, SIZE_MAX
 from l1.serving import body_of, hex_in_path, unhex
-from l2.desk import watch_words, words
+from l2.desk import key_words, watch_words, words
 
 __all__ = [
     "WORD_BYTES_MAX",
@@ -38,6 +38,9 @@ _decoders: dict[type[words.Word], msgspec.json.Decoder[Any]] = {
         words.OpenChannel,
         words.Prove,
         words.RecordWanted,
+        key_words.RegisterRecovery,
+        key_words.Revoke,
+        key_words.Rotate,
         words.Share,
         words.ShareMany,
         words.Verify,

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from l2.desk import watch_words, words
+from l2.desk import key_words, watch_words, words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX
 from l2.node.api.handlers import ENTRIES_PER_ANSWER
 from l2.records.limits import CONTENT_BYTES_MAX
@@ -39,7 +39,27 @@ _BYTES = "application/octet-stream"
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/status", "status", "How this hospital stands", words.Status),
-    Endpoint("GET", "/v1/keys", "keys", "Our keys as L1 has registered them", list[words.KeyView]),
+    Endpoint("GET", "/v1/keys", "keys.list", "Our keys as L1 has registered them", list[key_words.KeyView]),
+    Endpoint(
+        "POST", "/v1/keys/rotate", "keys.rotate",
+        "Change a key while everything runs, or go on with a change that has begun; answers once the new key is in use",
+        key_words.Rotated, key_words.Rotate,
+    ),
+    Endpoint(
+        "POST", "/v1/keys/{number:int}/revoke", "keys.revoke", "End a key on L1", key_words.Revoked, key_words.Revoke
+    ),
+    Endpoint(
+        "GET", "/v1/keys/{number:int}/affected", "keys.affected", "What a lost key touches", key_words.Affected,
+        query=(Query("since_ms", "since when it may have been in other hands", "integer"),),
+    ),
+    Endpoint(
+        "POST", "/v1/keys/root", "keys.make_root", "A root key in the keyring, for the recovery key to register",
+        key_words.RootMade,
+    ),
+    Endpoint(
+        "POST", "/v1/keys/recovery", "keys.register_recovery", "Register a recovery key, which is kept elsewhere",
+        key_words.Registered, key_words.RegisterRecovery,
+    ),
     Endpoint(
         "POST", "/v1/backup", "backup", "A consistent copy in a new folder of the node's machine", words.BackupDone,
         words.Backup,

@@ -17,13 +17,14 @@ from l2.desk import watch_words, words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
 from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index_in_path, record_in_path, text
 from l2.node.api.figures import figures
+from l2.node.api.key_handlers import KeyHandlers
 from l2.node.api.streams import Streams
 from l2.node.exchange import Exchange
 from l2.node.exchange.book import PATIENT, PRACTITIONER
 from l2.node.hospital import Hospital
 from l2.node.log_views import Filter, entry_views
 from l2.node.operations import Operations
-from l2.node.views import channel_view, key_views, status_view, story_view
+from l2.node.views import channel_view, status_view, story_view
 from l2.protocol.channel import Channel
 from l2.records.keys import handle
 
@@ -42,14 +43,12 @@ class Handlers:
         self.exchange = exchange
         self.operations = operations
         self.streams = Streams(hospital)
+        self.keys = KeyHandlers(hospital, exchange, operations)
 
     # -- the hospital
 
     async def status(self, _: Request) -> Response:
         return json_answer(status_view(self.hospital))
-
-    async def keys(self, _: Request) -> Response:
-        return json_answer(key_views(self.hospital))
 
     async def backup(self, request: Request) -> Response:
         to = (await asked(request, words.Backup)).to

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
 
 import lmdb
 import trio
@@ -64,7 +65,7 @@ def make_app(hospital: Hospital, exchange: Exchange, operations: Operations, *, 
         return json_answer(said)
 
     def route(endpoint: Endpoint) -> Route:
-        handler: Callable[[Request], Awaitable[Response]] = getattr(handlers, endpoint.handler)
+        handler: Callable[[Request], Awaitable[Response]] = attrgetter(endpoint.handler)(handlers)
         return Route(endpoint.path, handler, methods=[endpoint.method])
 
     return Starlette(

@@ -12,6 +12,7 @@ import trio.testing
 from l1.ground.limits import TIME_MS_MAX
 from l1.ground.signing import Context, Purpose, sign
 from l1.rules import state as l1_state
+from l1.rules.blocks import Header
 from l1.rules.transactions import CHANNEL, Deposit, RegisterKey, Transfer, key_words
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
@@ -28,7 +29,7 @@ class NotingKeeper:
     """What the watcher knows of a keeper, and what it was told."""
 
     def __init__(self, row: l1_state.Channel, side: int) -> None:
-        self.channel = SimpleNamespace(id=row.id, side=side, row=SimpleNamespace(opening=row.opening))
+        self.channel = SimpleNamespace(id=row.id, side=side, row=SimpleNamespace(opening=row.opening), l1=None)
         self.own_keys: dict[int, bytes] = {}
         self.told: list[Any] = []
 
@@ -63,7 +64,7 @@ class Watching:
         self.keepers[row.id] = NotingKeeper(row, 1)
         return cast(Keeper, self.keepers[row.id])
 
-    async def _cut(self, clock_ms: int) -> None:
+    async def _cut(self, header: Header, *, keys_changed: bool) -> None:
         await trio.lowlevel.checkpoint()
 
     async def catch_up(self) -> None:

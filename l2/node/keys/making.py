@@ -1,0 +1,46 @@
+"""Making a key: fresh randomness, never the seed's child. Nothing is registered here, nothing is kept."""
+
+import secrets
+from dataclasses import dataclass
+
+from l1.ground.limits import TIME_MS_MAX
+from l1.ground.signing import PrivateKey
+from l1.rules.transactions import SEALING, TLS
+from l2.link import make_certificate
+from l2.node.keys.store import StoredKey
+from l2.records.keys import exchange_public
+
+__all__ = ["Terms", "make_key"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How long a new key is to be good, and whether the older ones of its kind end once it is in use."""
+
+    valid_ms: int | None = None
+    replaces: bool = True
+
+    def until_ms(self, now_ms: int) -> int:
+        return TIME_MS_MAX if self.valid_ms is None else now_ms + self.valid_ms
+
+
+def make_key(kind: int, name: str, now_ms: int, terms: Terms) -> StoredKey:
+    """A key of that kind, in memory. `name` stands in a certificate."""
+    secret, certificate = secrets.token_bytes(32), b""
+    if kind == TLS:
+        made = make_certificate(secret, name, now_ms)
+        public, certificate = made.fingerprint, made.der
+    elif kind == SEALING:
+        public = exchange_public(secret)
+    else:
+        public = PrivateKey(secret).public_key
+    return StoredKey(
+        kind=kind,
+        public=public,
+        secret=secret,
+        made_ms=now_ms,
+        until_ms=terms.until_ms(now_ms),
+        certificate=certificate,
+        label="",
+        replaces=terms.replaces,
+    )
