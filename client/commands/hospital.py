@@ -44,6 +44,9 @@ def hospital() -> None:
 @click.option(
     "--checkpoint-s", type=click.FloatRange(0), default=0.0, show_default=True, help="Settle so often; 0: never."
 )
+@click.option("--hsm-module", help="PKCS#11 module of an HSM that makes and keeps the root key, as libsofthsm2.so.")
+@click.option("--hsm-token", help="The token's label. Its PIN: INTERWARD_HSM_PIN, or asked for.")
+@click.option("--hsm-key", help="The root key's label in the token.  [default: interward-root]")
 @click.option("--bench", is_flag=True, help="Let the desk write grants without records behind them. For tests only.")
 def init(*, folder: Path, name: str, bench: bool, auto_fetch: bool, auto_grant: bool, **options: object) -> None:
     """Make a hospital: keys under a password, a certificate, a config that runs as it is, an admission to hand in."""

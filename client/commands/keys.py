@@ -69,7 +69,10 @@ async def list_(folder: Path) -> Result:
 @click.argument("kind", type=click.Choice(["channel", "tls", "sealing", "root"]))
 @click.option("--valid-days", type=click.FloatRange(0, 36_500, min_open=True), help="When the new key ends.  [never]")
 @click.option("--keep-old", is_flag=True, help="Let the older keys of its kind go on counting.")
-async def rotate(folder: Path, *, kind: key_words.KeyKind, valid_days: float | None, keep_old: bool) -> Result:
+@click.option("--hsm-key", default="", help="For a root key in an HSM: the label of the new one.")
+async def rotate(
+    folder: Path, *, kind: key_words.KeyKind, valid_days: float | None, keep_old: bool, hsm_key: str
+) -> Result:
     """Change a key while everything runs.
 
     The new key is written to keyring.box first, then registered on the chain, then used; the old one is ended when
@@ -79,7 +82,7 @@ async def rotate(folder: Path, *, kind: key_words.KeyKind, valid_days: float | N
     Back keyring.box up afterwards, together with hospital.key.
     """
     async with Desk.of_folder(folder) as desk:
-        done = await desk.rotate(key_words.Rotate(kind=kind, valid_days=valid_days, keep_old=keep_old))
+        done = await desk.rotate(key_words.Rotate(kind=kind, valid_days=valid_days, keep_old=keep_old, hsm_key=hsm_key))
     ended = ", ".join(map(str, done.ended)) or "none"
     waits = moment(done.counts_from_ms) if done.state == "waits" else ""
     facts = [

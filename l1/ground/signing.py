@@ -16,7 +16,17 @@ from l1.ground.faults import Fault, Refused
 from l1.ground.hashing import tagged_digest
 from l1.ground.limits import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, VERSION
 
-__all__ = ["NOWHERE", "Context", "PrivateKey", "Purpose", "Signer", "check_public_key", "open_signed", "sign"]
+__all__ = [
+    "NOWHERE",
+    "Context",
+    "PrivateKey",
+    "Purpose",
+    "Signer",
+    "check_public_key",
+    "compact_low_s",
+    "open_signed",
+    "sign",
+]
 
 _ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
@@ -81,6 +91,17 @@ class PrivateKey:
 
     def __reduce__(self) -> str:
         raise TypeError("a private key is not to be pickled")
+
+
+def compact_low_s(signature: bytes, key: bytes, digest: bytes) -> bytes:
+    """r ‖ s as somebody else's hardware made it, with the lower of the two s that say the same; known to be the key's.
+
+    Raises `Refused` (BAD_SIGNATURE) for anything but that key's signature over the digest.
+    """
+    s = int.from_bytes(signature[32:], "big")
+    made = signature[:32] + min(s, abs(_ORDER - s)).to_bytes(32, "big")
+    open_digest(key, digest, made)
+    return made
 
 
 def check_public_key(key: bytes) -> bytes:

@@ -18,13 +18,13 @@ __all__ = ["PASSWORD", "ask_password", "first_of", "hold_lock", "log_to_stderr",
 PASSWORD = "INTERWARD_PASSWORD"
 
 
-def ask_password(variable: str = PASSWORD) -> str:
+def ask_password(variable: str = PASSWORD, what: str = "password") -> str:
     """From the environment, or asked for on a terminal."""
     found = os.environ.get(variable)
     if found is None and sys.stdin.isatty():
-        found = getpass("Password: ")
+        found = getpass(f"{what}: ".capitalize())
     if not found:
-        raise LocalError("there is no password", f"Set {variable}, or start on a terminal")
+        raise LocalError(f"there is no {what}", f"Set {variable}, or start on a terminal")
     return found
 
 

@@ -45,6 +45,8 @@ class Rotate(Word, frozen=True):
     kind: KeyKind
     valid_days: Annotated[float, Meta(gt=0, le=36_500)] | None = None
     keep_old: bool = False
+    hsm_key: str = ""
+    """The label of a root key to be made in the HSM."""
 
 
 class Rotated(Word, frozen=True):

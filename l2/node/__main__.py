@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 import lmdb
+import msgspec
 import trio
 
 from l1.ground.faults import LocalError, Refused
 from l1.serving import ask_password, first_of, log_to_stderr
 from l2.node.doctor import examine
-from l2.node.folder import Config, Folder, make_folder
+from l2.node.folder import PIN, Config, Folder, HsmConfig, make_folder
+from l2.node.keys import Hsm, HsmSigner
 from l2.node.lines import check_url, split_address
 from l2.node.offline import close_from_folder
 from l2.node.recovery import restore_from_backup, restore_from_peers
@@ -36,8 +38,19 @@ def _init(arguments: argparse.Namespace) -> None:
         checkpoint_s=arguments.checkpoint_s,
     )
     _check(config)
-    hospital = make_folder(Path(arguments.folder), config, genesis_file, ask_password())
+    password, root = ask_password(), None
+    if arguments.hsm_module:
+        config, root = _in_hsm(config, arguments.hsm_module, arguments.hsm_token, arguments.hsm_key)
+    hospital = make_folder(Path(arguments.folder), config, genesis_file, password, root=root)
     sys.stdout.write(json.dumps({"hospital": hospital.hex(), "folder": arguments.folder}) + "\n")
+
+
+def _in_hsm(config: Config, module: str, token: str, label: str) -> tuple[Config, HsmSigner]:
+    """Have the HSM make the root key; the config that names it. Raises `LocalError`."""
+    hsm = Hsm(module, token, ask_password(PIN, "PIN of the HSM"))
+    public = hsm.make(label)
+    told = HsmConfig(module=module, token=token, label=label, public=public.hex())
+    return msgspec.structs.replace(config, hsm=told), hsm.signer(label, public)
 
 
 def _check(config: Config) -> None:
@@ -58,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--listen", default="127.0.0.1:9800")
     init.add_argument("--endpoint", default="")
     init.add_argument("--desk", default="127.0.0.1:9880")
+    init.add_argument("--hsm-module", default="")
+    init.add_argument("--hsm-token", default="")
+    init.add_argument("--hsm-key", default="interward-root")
     init.add_argument("--bench", action="store_true")
     init.add_argument("--auto-fetch", action="store_true")
     init.add_argument("--auto-grant", action="store_true")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import tomli_w
@@ -21,20 +21,20 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import BATCH_ENTRIES_MAX
 from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, open_sealed, seal
-from l1.ground.signing import Context, Purpose, sign
+from l1.ground.signing import Context, Purpose, Signer, sign
 from l1.reader.genesis_file import dump_genesis, load_genesis
 from l1.rules.genesis import Genesis, chain_id
-from l1.serving import hold_lock, write_new
+from l1.serving import ask_password, hold_lock, write_new
 from l2.desk import TOKEN_FILE, URL_FILE
 from l2.link import Certificate, make_certificate
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms
-from l2.node.keys import KEYRING, KeyStore, first_certificate, load_keyring, save_keyring
+from l2.node.keys import KEYRING, Hsm, KeyStore, first_certificate, load_keyring, save_keyring
 from l2.node.store import ChannelStore
 from l2.protocol.limits import BATCH_ENTRIES_AIM
 from l2.records.keys import exchange_public
 
-__all__ = ["Config", "Folder", "make_folder"]
+__all__ = ["PIN", "Config", "Folder", "HsmConfig", "make_folder"]
 
 KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION = (
     "hospital.key",
@@ -46,6 +46,16 @@ KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION = (
 CHANNELS = "channels.mdb"
 TOWERS_FILE = "towers.json"
 BODIES = "bodies"
+PIN = "INTERWARD_HSM_PIN"
+
+
+class HsmConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where the first root key lies: the PKCS#11 module's path, the token, the key's label, its public half in hex."""
+
+    module: str
+    token: str
+    label: str
+    public: str
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -56,6 +66,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     `auto_grant`: answer requests that a consent permits. `checkpoint_s`: settle new heads on L1 so often, 0 never.
     `batch_entries`: at most so many entries share one signature. `record_bytes_per_s`: record bodies go to each peer no
     faster, 0 as fast as they can.
+    `hsm`: the root key lies in an HSM.
     `bench`: take drafts of grants without a body; never on a hospital with real patients.
     """
 
@@ -73,6 +84,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     batch_entries: Annotated[int, msgspec.Meta(ge=1, le=BATCH_ENTRIES_MAX)] = BATCH_ENTRIES_AIM
     record_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
     bench: bool = False
+    hsm: HsmConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -103,15 +115,24 @@ class Folder:
                 f"{self.path / GENESIS}: {refused}", "Get the genesis file from the chain again."
             ) from None
 
-    def keys(self, password: str) -> KeyStore:
-        """Raises `LocalError` for a wrong password or a damaged file."""
+    def keys(self, password: str, pin: str = "") -> KeyStore:
+        """Raises `LocalError` for a wrong password or a damaged file. The HSM, if there is one, is asked to sign only,
+        so only who signs with the root key needs its PIN."""
         try:
             seed = open_sealed(self._read(KEY), password)
         except Refused as refused:
             wrong = refused.fault is Fault.BAD_CIPHERTEXT
             remedy = "Set INTERWARD_PASSWORD to its password." if wrong else "Restore it from a backup."
             raise LocalError(f"{self.path / KEY} does not open: {refused.detail}", remedy) from None
-        return KeyStore(seed, load_keyring(self.path, seed), keep=lambda ring: save_keyring(self.path, seed, ring))
+        told = self.config().hsm
+        hsm = None if told is None else Hsm(told.module, told.token, pin)
+        first = None if told is None or hsm is None else hsm.signer(told.label, bytes.fromhex(told.public))
+        ring = load_keyring(self.path, seed)
+        return KeyStore(seed, ring, keep=lambda keys: save_keyring(self.path, seed, keys), first_root=first, hsm=hsm)
+
+    def pin(self) -> str:
+        """The PIN of the HSM, asked for like the password; nothing where there is no HSM."""
+        return "" if self.config().hsm is None else ask_password(PIN, "PIN of the HSM")
 
     def certificate(self, keys: KeyStore) -> Certificate:
         try:
@@ -153,8 +174,19 @@ class Folder:
             yield
 
 
-def make_folder(path: Path, config: Config, genesis_file: bytes, password: str, cost: Cost = MODERATE) -> bytes:
-    """Make a new hospital: keys, certificate, config that runs as it is. Returns the hospital's id."""
+def _toml(config: Config) -> bytes:
+    """What is not set has no line."""
+    fields: dict[str, Any] = msgspec.to_builtins(config)
+    return tomli_w.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+
+def make_folder(
+    path: Path, config: Config, genesis_file: bytes, password: str, cost: Cost = MODERATE, root: Signer | None = None
+) -> bytes:
+    """Make a new hospital: keys, certificate, config that runs as it is. Returns the hospital's id.
+
+    `root` is a root key that lies elsewhere: in the HSM that the config names.
+    """
     try:
         genesis = load_genesis(genesis_file)
     except Refused as refused:
@@ -166,13 +198,13 @@ def make_folder(path: Path, config: Config, genesis_file: bytes, password: str, 
     except OSError as error:
         raise LocalError(f"{path} cannot be made ({error.strerror})", "Choose another folder.") from None
     seed = secrets.token_bytes(32)
-    keys = KeyStore(seed)
+    keys = KeyStore(seed, first_root=root)
     certificate = make_certificate(keys.tls_seed(), config.name, now_ms())
     write_new(path / KEY, seal(seed, password, secrets.token_bytes(ENTROPY_BYTES), cost), 0o600)
     write_new(path / CERTIFICATE, certificate.to_pem())
     write_new(path / GENESIS, dump_genesis(genesis))
     write_new(path / TOKEN_FILE, secrets.token_urlsafe(32).encode(), 0o600)
-    write_new(path / CONFIG, tomli_w.dumps(msgspec.structs.asdict(config)).encode())
+    write_new(path / CONFIG, _toml(config))
     write_new(path / ADMISSION, admission(config, keys, certificate, chain_id(genesis)))
     return keys.hospital
 

@@ -135,11 +135,17 @@ class Rotation:
             going = newest is not None and stage_of(newest, me, clock_ms) not in (Stage.DONE, Stage.GONE)
             key = newest if going and newest is not None and not self._is_foreign(newest, me) else None
             if key is None:
-                key = make_key(kind, hospital.name, now_ms(), terms)
+                key = make_key(kind, hospital.name, now_ms(), self._checked(kind, terms), hospital.keys.hsm)
                 key = replace_until(key, terms.until_ms(clock_ms))
                 await trio.to_thread.run_sync(hospital.keys.add, key)
                 log.info("key made", kind=_NAMES[kind], key=key.public[:4].hex())
             return await self._finish(key)
+
+    def _checked(self, kind: int, terms: Terms) -> Terms:
+        """A root key that lies in an HSM does not move into a file unasked."""
+        if kind == ROOT and self._hospital.keys.hsm is not None and not terms.hsm_key:
+            raise LocalError("the root key lies in an HSM", "Name the label of the new one: --hsm-key LABEL.")
+        return terms
 
     async def make_root(self) -> key_words.RootMade:
         """A root key for the recovery key to register: durable here first. Asked again, the same until it is used."""

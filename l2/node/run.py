@@ -219,7 +219,7 @@ async def run_hospital(folder: Folder, password: str) -> None:
 async def running(folder: Folder, password: str) -> AsyncIterator[Operations]:
     """The hospital runs meanwhile. A signal ends it, and whatever is done with it."""
     with folder.hold():
-        keys, genesis = folder.keys(password), folder.genesis()
+        keys, genesis = folder.keys(password, folder.pin()), folder.genesis()
         _check(folder)
         reader = Reader(genesis, folder.config().chain_url, now_ms=now_ms)
         hospital = make_hospital(folder, keys, reader)

@@ -33,7 +33,7 @@ class KeyHandlers:
     async def rotate(self, request: Request) -> Response:
         wanted = await asked(request, key_words.Rotate)
         valid_ms = None if wanted.valid_days is None else int(wanted.valid_days * DAY_MS)
-        terms = Terms(valid_ms=valid_ms, replaces=not wanted.keep_old)
+        terms = Terms(valid_ms=valid_ms, replaces=not wanted.keep_old, hsm_key=wanted.hsm_key)
         return json_answer(await self._operations.rotation.rotate(KEY_KINDS[wanted.kind], terms))
 
     async def revoke(self, request: Request) -> Response:

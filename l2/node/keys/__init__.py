@@ -2,12 +2,15 @@
 
 from l2.node.keys.certificates import certificate_of, first_certificate
 from l2.node.keys.health import EXPIRES_SOON_MS, key_state, key_warnings
+from l2.node.keys.hsm import Hsm, HsmSigner
 from l2.node.keys.keyring import KEYRING, load_keyring, save_keyring
 from l2.node.keys.making import Terms, make_key
 from l2.node.keys.store import KeyStore, StoredKey
 
 __all__ = [
     "EXPIRES_SOON_MS",
+    "Hsm",
+    "HsmSigner",
     "KEYRING",
     "KeyStore",
     "StoredKey",

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from l1.ground.codec import Shape, decoder
+from l1.ground.faults import LocalError
 from l1.ground.fields import TimeMs
 from l1.ground.hashing import tagged_digest
 from l1.ground.signing import PrivateKey, Signer
 from l1.rules.keys import counting_keys
 from l1.rules.state import Hospital, Key
 from l1.rules.transactions import CHANNEL, ROOT, SEALING, account_of
+from l2.node.keys.hsm import Hsm
 from l2.records.keys import exchange_public
 
 __all__ = ["KEYRING_BYTES_MAX", "KeyStore", "StoredKey", "decode_keyring"]
@@ -40,13 +42,6 @@ class StoredKey(Shape, frozen=True):
 
 decode_keyring = decoder(tuple[StoredKey, ...], bytes_max=KEYRING_BYTES_MAX, what="keyring")
 
-FromHsm = Callable[[str, bytes], Signer]
-"""The signer of an HSM's key, by its label and public key."""
-
-
-def _no_hsm(label: str, _: bytes) -> Signer:
-    raise AssertionError(f"key {label!r} lies in an HSM, and none is configured")
-
 
 class KeyStore:
     """The private keys of one hospital. It never shows itself.
@@ -61,11 +56,11 @@ class KeyStore:
         *,
         keep: Callable[[tuple[StoredKey, ...]], None] = lambda _: None,
         first_root: Signer | None = None,
-        from_hsm: FromHsm = _no_hsm,
+        hsm: Hsm | None = None,
     ) -> None:
         assert len(seed) == 32
         self._seed = seed
-        self._keep, self._from_hsm = keep, from_hsm
+        self._keep, self.hsm = keep, hsm
         self.ring = tuple(ring)
         self.first_root: Signer = first_root or PrivateKey(self._secret(b"root"))
 
@@ -135,7 +130,12 @@ class KeyStore:
 
     def held(self, key: StoredKey) -> Signer:
         """The signer of a key in the ring."""
-        return PrivateKey(key.secret) if key.secret else self._from_hsm(key.label, key.public)
+        if key.secret:
+            return PrivateKey(key.secret)
+        if self.hsm is None:
+            cause = f"key {key.label} lies in an HSM, and hospital.toml names none"
+            raise LocalError(cause, "Put its `[hsm]` section back.")
+        return self.hsm.signer(key.label, key.public)
 
     def sealing(self, public: bytes) -> bytes | None:
         """The private half of a sealing key, if we hold it."""
