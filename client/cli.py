@@ -10,6 +10,7 @@ from client.commands.chain import chain
 from client.commands.channel import channel
 from client.commands.consent import consent
 from client.commands.demo import demo
+from client.commands.dispute import dispute
 from client.commands.hospital import hospital
 from client.commands.record import record
 from client.commands.tower import tower
@@ -38,7 +39,7 @@ def interward(as_json: bool) -> None:
     del as_json
 
 
-for noun in (demo, bench, chain, hospital, channel, consent, record, audit, tower):
+for noun in (demo, bench, chain, hospital, channel, consent, record, audit, dispute, tower):
     interward.add_command(noun)
 
 

@@ -17,7 +17,7 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import key_words, words
 from l2.desk.drafts import Draft, encode_drafts
 from l2.desk.problem import error_from
-from l2.desk.watch_words import TowerView, TowerWanted
+from l2.desk.watch_words import AccessToProve, CaseFiled, CaseProof, CaseView, Quarrel, Receipt, TowerView, TowerWanted
 from l2.protocol.proof_file import proof_from_json
 from l2.protocol.proofs import EntryProof
 
@@ -99,6 +99,24 @@ class Desk:
 
     async def backup(self, to: Path) -> words.BackupDone:
         return await self._post("/v1/backup", words.Backup(to=str(to)), words.BackupDone)
+
+    async def disputes(self) -> list[CaseView]:
+        return await self._get("/v1/disputes", list[CaseView])
+
+    async def dispute(self, channel: str, number: int) -> CaseProof:
+        return await self._get(f"/v1/disputes/{channel}/{number}", CaseProof)
+
+    async def file_dispute(self, channel: str, number: int) -> CaseFiled:
+        return await self._post(f"/v1/disputes/{channel}/{number}/file", None, CaseFiled)
+
+    async def quarrels(self, channel: str) -> list[Quarrel]:
+        return await self._get(f"/v1/channels/{channel}/quarrels", list[Quarrel])
+
+    async def prove_access(self, channel: str, access: int) -> CaseProof:
+        return await self._post(f"/v1/channels/{channel}/prove", AccessToProve(access=access), CaseProof)
+
+    async def demand(self, channel: str, receipt: int) -> CaseFiled:
+        return await self._post(f"/v1/channels/{channel}/demand", Receipt(receipt=receipt), CaseFiled)
 
     async def towers(self) -> list[TowerView]:
         return await self._get("/v1/towers", list[TowerView])

@@ -1,13 +1,16 @@
-"""The shapes of what concerns watchtowers: what a hospital's desk asks of it, and what it answers. As in `words`."""
+"""The shapes of what concerns disputes and watchtowers: what a desk asks of its hospital, and what it answers.
 
-from typing import Annotated
+As in `words`.
+"""
+
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from l1.ground.limits import TOWER_REWARD_MAX
-from l2.desk.word import Hex, TimeMs, Word
+from l2.desk.word import Hex, Side, TimeMs, Word
 
-__all__ = ["TowerView", "TowerWanted"]
+__all__ = ["AccessToProve", "CaseFiled", "CaseProof", "CaseView", "Quarrel", "Receipt", "TowerView", "TowerWanted"]
 
 Reward = Annotated[int, Meta(ge=0, le=TOWER_REWARD_MAX)]
 
@@ -29,3 +32,62 @@ class TowerView(Word, frozen=True):
     channels: int
     behind: int
     trouble: str
+
+
+class CaseView(Word, frozen=True):
+    """Proof of a peer's misconduct that we keep. `bytes` is the size of the evidence, `height` the chain's when found.
+
+    `stand`: `to be reported`, `claimed` (decided when its window is over), `decided`, or `too late` to be reported.
+    """
+
+    channel: Hex
+    peer: Hex
+    peer_name: str
+    number: int
+    charge: str
+    detail: str
+    height: int
+    bytes: int
+    stand: Literal["to be reported", "claimed", "decided", "too late"]
+
+
+class CaseProof(Word, frozen=True):
+    """Evidence as the chain takes it, and the charge that our own copy of its judge finds in it."""
+
+    channel: Hex
+    charge: str
+    evidence: Hex
+
+
+class CaseFiled(Word, frozen=True):
+    """The block that holds our report or our demand."""
+
+    height: int
+
+
+class Quarrel(Word, frozen=True):
+    """How the chain stands to one side of a channel. `guilty` is the charge for which its bond was forfeited.
+
+    `claims` wait: each a charge and when it is decided on the chain clock, 0 on that side's being asked for nothing.
+    """
+
+    channel: Hex
+    side: Side
+    hospital: Hex
+    phase: str
+    bond: int
+    guilty: str | None
+    stale: bool
+    claims: list[tuple[str, TimeMs]]
+
+
+class AccessToProve(Word, frozen=True):
+    """The peer's access at this index of its log."""
+
+    access: Annotated[int, Meta(ge=0)]
+
+
+class Receipt(Word, frozen=True):
+    """Our receipt, by its index in our log, whose release the peer keeps back."""
+
+    receipt: Annotated[int, Meta(ge=0)]

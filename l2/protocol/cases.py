@@ -29,8 +29,18 @@ from l2.protocol.phases import Cue
 from l2.protocol.rows import Rows, case_key
 from l2.protocol.state_rows import move
 
-__all__ = ["Case", "Misconduct", "check_words", "decode_case", "file_cases", "keep_case", "overspent", "read_cases",
-           "void_accesses"]  # fmt: skip
+__all__ = [
+    "Case",
+    "Misconduct",
+    "check_words",
+    "decode_case",
+    "ending_of",
+    "file_cases",
+    "keep_case",
+    "overspent",
+    "read_cases",
+    "void_accesses",
+]
 
 CASES_MAX = 64  # of a channel: one is enough to take the bond, and the channel is frozen by the first
 AGAIN_BLOCKS = 10  # first; doubled each time, so that a case which the chain will not take costs little
@@ -99,7 +109,7 @@ def void_accesses(
         if not isinstance(entry, Access) or reason not in CHARGES:
             continue
         try:
-            evidence = build_access(channel.readers, signed, index, reason, _ending(channel, entry, reason))
+            evidence = build_access(channel.readers, signed, index, reason, ending_of(channel, entry, reason))
             charge = judge_shown_access(evidence, decode_commitment(signed.body))
         except (LocalError, Refused):
             continue
@@ -107,7 +117,7 @@ def void_accesses(
     return []
 
 
-def _ending(channel: Channel, access: Access, reason: Void) -> int | None:
+def ending_of(channel: Channel, access: Access, reason: Void) -> int | None:
     """Where our log ended what the access names."""
     endings = channel.fold.logs[channel.side].endings
     if reason is Void.ENDED:

@@ -44,6 +44,8 @@ _decoders: dict[type[words.Word], msgspec.json.Decoder[Any]] = {
         words.Share,
         words.ShareMany,
         words.Verify,
+        watch_words.AccessToProve,
+        watch_words.Receipt,
         watch_words.TowerWanted,
     )
 }

@@ -64,6 +64,26 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST", "/v1/backup", "backup", "A consistent copy in a new folder of the node's machine", words.BackupDone,
         words.Backup,
     ),
+    Endpoint("GET", "/v1/disputes", "disputes", "Proofs of misconduct that we keep", list[watch_words.CaseView]),
+    Endpoint(
+        "GET", "/v1/disputes/{channel}/{index:int}", "dispute", "One of them, with its evidence", watch_words.CaseProof
+    ),
+    Endpoint(
+        "POST", "/v1/disputes/{channel}/{index:int}/file", "file_dispute",
+        "Report it to L1 now; the hospital does so by itself", watch_words.CaseFiled,
+    ),
+    Endpoint(
+        "GET", f"{_CHANNEL}/quarrels", "quarrels", "How L1 stands to both sides: claims, verdicts, bonds",
+        list[watch_words.Quarrel],
+    ),
+    Endpoint(
+        "POST", f"{_CHANNEL}/prove", "prove_access", "Evidence from our logs that an access of the peer is punishable",
+        watch_words.CaseProof, watch_words.AccessToProve,
+    ),
+    Endpoint(
+        "POST", f"{_CHANNEL}/demand", "demand", "Have L1 demand the secret that the peer keeps back",
+        watch_words.CaseFiled, watch_words.Receipt,
+    ),
     Endpoint("GET", "/v1/towers", "towers", "Our watchtowers as L1 knows them", list[watch_words.TowerView]),
     Endpoint(
         "POST", "/v1/towers", "add_tower", "Name a watchtower on L1 and hand over to it, from now on",

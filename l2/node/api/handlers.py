@@ -15,6 +15,7 @@ from l1.ground.limits import ACCOUNT_BYTES, HANDLE_BYTES, SIZE_MAX, TIME_MS_MAX
 from l1.serving import FIGURES_TYPE, body_of, hex_in_path, json_answer, number, unhex
 from l2.desk import watch_words, words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
+from l2.node import disputes
 from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index_in_path, record_in_path, text
 from l2.node.api.figures import figures
 from l2.node.api.key_handlers import KeyHandlers
@@ -55,6 +56,29 @@ class Handlers:
         if not Path(to).is_absolute() or "\0" in to:
             raise LocalError(f"{to!r} is not an absolute path", "Name the folder by its whole path.")
         return json_answer(words.BackupDone(to=to, bytes=await self.operations.backup(Path(to))))
+
+    # -- disputes and watchtowers
+
+    async def disputes(self, _: Request) -> Response:
+        return json_answer(disputes.case_views(self.hospital))
+
+    async def dispute(self, request: Request) -> Response:
+        return json_answer(disputes.show_case(self.hospital, channel_in_path(request), index_in_path(request)))
+
+    async def file_dispute(self, request: Request) -> Response:
+        filed = await disputes.file_case(self.hospital, channel_in_path(request), index_in_path(request))
+        return json_answer(filed)
+
+    async def quarrels(self, request: Request) -> Response:
+        return json_answer(disputes.quarrels(self.hospital.keeper(channel_in_path(request))))
+
+    async def prove_access(self, request: Request) -> Response:
+        index = (await asked(request, watch_words.AccessToProve)).access
+        return json_answer(disputes.prove_access(self.hospital, channel_in_path(request), index))
+
+    async def demand(self, request: Request) -> Response:
+        receipt = (await asked(request, watch_words.Receipt)).receipt
+        return json_answer(await disputes.demand_release(self.hospital, channel_in_path(request), receipt))
 
     async def towers(self, _: Request) -> Response:
         return json_answer(await self.operations.towers.views())

@@ -23,6 +23,7 @@ VERBS = {
     "consent": ["grant", "withdraw", "list"],
     "record": ["add", "list", "show", "share", "request", "fetch", "revoke"],
     "audit": ["log", "verify", "prove"],
+    "dispute": ["list", "show", "file", "status", "prove", "demand"],
     "tower": ["init", "run", "status", "answers", "prove", "verify"],
 }
 
