@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,11 @@ from client.output import CheckFailed, wants_json
 from l1.ground.faults import LocalError
 
 if TYPE_CHECKING:
-    from client.demo.play import Wishes
+    from client.demo.disputes import DisputeReport
+    from client.demo.report import Report
+    from client.progress import Bars
+
+    Scenes = Callable[[Path, Bars], Awaitable[Report | DisputeReport]]
 
 __all__ = ["demo"]
 
@@ -35,6 +40,7 @@ __all__ = ["demo"]
     type=click.Path(path_type=Path),
     help="Only write the generated patients and test images to this new folder.",
 )
+@click.option("--disputes", is_flag=True, help="Play every misconduct that the chain judges, and its verdict, instead.")
 @click.option("--keep", is_flag=True, help="Keep the temporary folder, with data and logs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 @click.pass_context
@@ -46,6 +52,7 @@ def demo(
     patients: int,
     seed: int,
     write_data: Path | None,
+    disputes: bool,
     keep: bool,
     as_json: bool,
 ) -> None:
@@ -58,9 +65,15 @@ def demo(
     if write_data is not None:
         _write_data(write_data, seed=seed, patients=patients, as_json=wants_json(context))
         return
-    from client.demo.play import Wishes
+    if disputes:
+        from client.demo.disputes import play_disputes
 
-    _play(Wishes(data=data, updates=updates, seed=seed, patients=patients), keep=keep, as_json=wants_json(context))
+        _play(play_disputes, keep=keep, as_json=wants_json(context))
+        return
+    from client.demo.play import Wishes, play
+
+    wishes = Wishes(data=data, updates=updates, seed=seed, patients=patients)
+    _play(partial(play, wishes), keep=keep, as_json=wants_json(context))
 
 
 def _write_data(folder: Path, *, seed: int, patients: int, as_json: bool) -> None:
@@ -75,14 +88,13 @@ def _write_data(folder: Path, *, seed: int, patients: int, as_json: bool) -> Non
     sys.stdout.write((json.dumps({"folder": str(folder), "files": files}) if as_json else said) + "\n")
 
 
-def _play(wishes: "Wishes", *, keep: bool, as_json: bool) -> None:
-    from client.demo.play import play
+def _play(scenes: "Scenes", *, keep: bool, as_json: bool) -> None:
     from client.progress import show_progress
     from client.workplace import open_workplace, unless_told_to_stop
 
     with open_workplace("interward-demo-") as place:
         with show_progress() as bars:
-            report = trio.run(unless_told_to_stop, partial(play, wishes, place.folder, bars))
+            report = trio.run(unless_told_to_stop, partial(scenes, place.folder, bars))
         if as_json:
             sys.stdout.write(json.dumps(report.as_json()) + "\n")
         else:

@@ -1,0 +1,89 @@
+"""Mallory before the chain, with real processes: a few of her misdeeds, and a hospital killed over its proof."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from client.demo.accused import Accused
+from client.demo.disputes import BOND, DEPOSIT, GIFT, WINDOW_MS, Court, admit_mallory, play_disputes
+from client.demo.world import open_world, wait_until
+from client.progress import show_progress
+from l1.ground.faults import Refused
+from l1.rules.evidence import Charge
+
+pytestmark = pytest.mark.slow
+
+FEW = (
+    "signs two logs of one size",
+    "opens a record after consent was withdrawn",
+    "keeps back a release",
+)
+PATIENCE_S = 90.0
+CHARGE = "access without grant"
+
+
+async def test_the_chain_decides(tmp_path: Path) -> None:
+    with show_progress() as bars:
+        report = await play_disputes(tmp_path, bars, FEW)
+    assert [check.name for check in report.checks if not check.ok] == []
+    assert report.ok
+    assert [verdict.misconduct for verdict in report.verdicts] == list(FEW)
+    for verdict in report.verdicts:
+        assert verdict.bond_moved == BOND
+        assert 100 < verdict.evidence_bytes < 2_000
+
+
+async def test_proof_survives_the_hospital_that_found_it(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        await world.found_chain(follower=False)
+        honest = await world.add_hospital("A", GIFT)
+        mallory = await Accused.start(world)
+        try:
+            await admit_mallory(world, mallory)
+            court = Court(world, honest, mallory)
+            opened = await mallory.do("open", peer=honest.id.hex(), deposit=DEPOSIT, bond=BOND, window_ms=WINDOW_MS)
+            court.channel = opened["channel"]
+            consent, _ = await court.granted()
+            world.chain.signal(signal.SIGSTOP)  # nobody can be told now
+            await court.do("access", grant=consent)
+            await _is_found(court)
+            await honest.kill()
+            world.chain.signal(signal.SIGCONT)
+            await honest.start()
+            await _is_judged(court)
+            await _is_shown(court)
+        finally:
+            await mallory.stop()
+
+
+async def _is_found(court: Court) -> None:
+    async def found() -> bool:
+        return [case.charge for case in await court.honest.desk.disputes()] == [CHARGE]
+
+    await wait_until("the hospital has found it", found, PATIENCE_S)
+    assert (await court.honest.desk.channel(court.channel)).state == "frozen"
+
+
+async def _is_judged(court: Court) -> None:
+    async def judged() -> bool:
+        return bool((await court.row()).sides[0].guilty == Charge.ACCESS_WITHOUT_GRANT)
+
+    await wait_until("the chain has judged", judged, PATIENCE_S)
+
+
+async def _is_shown(court: Court) -> None:
+    desk, channel = court.honest.desk, court.channel
+
+    async def shown() -> bool:
+        return [case.stand for case in await desk.disputes()] == ["decided"]
+
+    await wait_until("the hospital knows", shown, PATIENCE_S)
+    proof = await desk.prove_access(channel, 1)
+    assert proof.charge == CHARGE
+    assert proof.evidence == (await desk.dispute(channel, 0)).evidence
+    assert {"charged", "frozen", "reported"} <= {note.reason for note in (await desk.story(channel)).notes}
+    ours, theirs = await desk.quarrels(channel)
+    assert (ours.guilty, theirs.guilty, theirs.bond) == (None, CHARGE, 0)
+    with pytest.raises(Refused):
+        await desk.file_dispute(channel, 0)
