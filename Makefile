@@ -32,8 +32,9 @@ fix: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## the channel benchmark (BENCH="--updates N --batch B")
-	$(BIN)/interward bench channel $(BENCH)
+bench: $(STAMP) ## measure, and write the tables of docs/explanation/performance.md (BENCH="--runs N --entries N")
+	$(BIN)/interward bench --all --runs 3 --updates 300000 --entries 300000 $(BENCH) --json > bench.json
+	$(BIN)/python -m client.bench.page docs/explanation/performance.md < bench.json
 
 SEED ?= 1
 sim: $(STAMP) ## live one simulated world (SEED=N SIM="--events N --hours H --trace")

@@ -90,9 +90,13 @@ class Stream:
         self._drafts = self._flow()
         self._requests = 0
 
+    def take(self, count: int) -> list[Draft]:
+        """The next drafts."""
+        return list(islice(self._drafts, count))
+
     def chunk(self, count: int) -> bytes:
         """The next drafts, encoded as a desk takes them."""
-        return encode_drafts(list(islice(self._drafts, count)))
+        return encode_drafts(self.take(count))
 
     def _flow(self) -> Iterator[Draft]:
         for number, (encounter, grant) in enumerate(self._pairs):

@@ -1,39 +1,207 @@
-"""`interward bench`: measure. One subcommand for each thing that can be measured."""
+"""`interward bench`: measure. One subcommand for each thing that can be measured; `--all` for one after the other."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
+import trio
 
-from client.output import Result, rows_table, verb
+from client.output import Result, rows_table, show, verb
 
 __all__ = ["bench"]
 
+SEED = click.option(
+    "--seed", type=int, default=1, show_default=True, help="For generated patients and the order of what they lead to."
+)
+BATCH = click.option(
+    "--batch", type=click.IntRange(1, 4_096), default=1_000, show_default=True, help="Entries in a batch, at most."
+)
 
-@click.group()
-def bench() -> None:
-    """Measure this machine with real processes."""
+
+@click.group(invoke_without_command=True)
+@click.option("--all", "everything", is_flag=True, help="Run every instrument, one after the other.")
+@click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="With --all: runs of each rate.")
+@click.option("--updates", type=click.IntRange(1), default=500_000, show_default=True, help="With --all: in each run.")
+@click.option("--entries", type=click.IntRange(1), default=1_000_000, show_default=True, help="With --all: of the log.")
+@click.option("--json", "as_json", is_flag=True, help="With --all: print one JSON object instead of tables.")
+@click.pass_context
+def bench(context: click.Context, *, everything: bool, runs: int, updates: int, entries: int, as_json: bool) -> None:
+    """Measure this machine with real processes: how fast, how late, how large.
+
+    Updates a second are of entries that are decoded, hashed, judged and synced on both sides. `floor` is the bare
+    pipeline: what this machine could do without any of the judging and keeping. Close everything else first.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not everything:
+        raise click.UsageError("name what to measure, or say --all")
+
+    async def run() -> Result:
+        from client.bench.suite import bench_all
+
+        data = await _in_workplace(partial(bench_all, updates=updates, runs=runs, entries=entries, seed=1))
+        return Result(data, rows_table("Bench", ("", "measured"), _summary(data)))
+
+    show(trio.run(run), as_json=as_json)
 
 
-@verb(bench, "channel")
-@click.option("--updates", type=click.IntRange(1), default=500_000, show_default=True, help="How many to measure.")
-@click.option("--batch", type=click.IntRange(1, 4_096), default=1_000, show_default=True, help="Entries in a batch.")
-@click.option("--seed", type=int, default=1, show_default=True, help="For generated patients and their order.")
-async def channel(updates: int, batch: int, seed: int) -> Result:
-    """Updates a second through one channel: two hospitals, TLS on loopback, fsync on both sides, every entry judged."""
-    from client.bench.channel import bench_channel
+async def _in_workplace(job: Callable[..., Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     from client.progress import show_progress
     from client.workplace import open_workplace, unless_told_to_stop
 
     with open_workplace("interward-bench-") as place, show_progress() as bars:
-        job = partial(bench_channel, place.folder, updates, batch=batch, seed=seed, bars=bars)
-        data = await unless_told_to_stop(job)
+        found: dict[str, Any] = await unless_told_to_stop(partial(job, place.folder, bars=bars))
+    return found
+
+
+async def _measure(job: Callable[..., Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    from client.bench.machine import machine
+
+    return await _in_workplace(job) | {"machine": machine()}
+
+
+@verb(bench, "channel")
+@click.option("--updates", type=click.IntRange(1), default=500_000, show_default=True, help="How many to measure.")
+@BATCH
+@click.option("--both", is_flag=True, help="Both hospitals write at once, half of the updates each.")
+@click.option("--floor", "with_floor", is_flag=True, help="Run the bare pipeline first, and give the ratio to it.")
+@SEED
+async def channel(updates: int, batch: int, seed: int, *, both: bool, with_floor: bool) -> Result:
+    """Updates a second through one channel: two hospitals, TLS on loopback, fsync on both sides, every entry judged."""
+    from client.bench.channel import bench_channel
+    from client.bench.floor import bench_floor
+    from client.bench.suite import with_ratio
+
+    async def job(folder: Path, *, bars: Any) -> dict[str, Any]:
+        if not with_floor:
+            return await bench_channel(folder, updates, batch=batch, seed=seed, bars=bars, both=both)
+        floor = await bench_floor(folder, updates, batch=batch, seed=seed, bars=bars)
+        (folder / "channel").mkdir()
+        found = await bench_channel(folder / "channel", updates, batch=batch, seed=seed, bars=bars, both=both)
+        return with_ratio(found, floor["updates_per_s"]) | {"floor_per_s": floor["updates_per_s"]}
+
+    data = await _measure(job)
     rows = [
         ("updates a second", f"{data['updates_per_s']:,}"),
-        ("latency under this load, ms", f"p50 {data['latency_ms']['p50']}, p99 {data['latency_ms']['p99']}"),
-        ("a lone update, ms", f"p50 {data['lone_latency_ms']['p50']}, p99 {data['lone_latency_ms']['p99']}"),
+        *([("of the bare pipeline", f"{data['ratio_to_floor']} of {data['floor_per_s']:,}")] if with_floor else []),
+        ("latency under this load, ms", _ms(data["latency_ms"])),
+        ("a lone update, ms", _ms(data["lone_latency_ms"])),
         ("bytes per update", f"wire {data['bytes_per_update']['wire']}, disk {data['bytes_per_update']['disk']}"),
         ("CPU per update, µs", ", ".join(f"{side} {us}" for side, us in data["cpu_us_per_update"].items())),
         ("batch", data["batch"]),
         ("updates", f"{data['updates']:,}"),
     ]
     return Result(data, rows_table("Channel", ("", "measured"), rows))
+
+
+@verb(bench, "channels")
+@click.option(
+    "--channels",
+    "counts",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(1, 10, 100),
+    show_default=True,
+    help="How many channels between the two; may be given several times, each is a run.",
+)
+@click.option("--updates", type=click.IntRange(1), default=400_000, show_default=True, help="Of all channels together.")
+@SEED
+async def channels(counts: Sequence[int], updates: int, seed: int) -> Result:
+    """Updates a second through many channels of one hospital at once, against those through the first count."""
+    from client.bench.channels import bench_channels
+
+    data = await _measure(partial(bench_channels, counts=counts, updates=updates, seed=seed))
+    rows = [(row["channels"], f"{row['updates_per_s']:,}", row["ratio"]) for row in data["rows"]]
+    return Result(data, rows_table("Channels", ("channels", "updates a second", "ratio"), rows))
+
+
+@verb(bench, "latency")
+@click.option(
+    "--rate",
+    "rates",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(10_000, 50_000),
+    show_default=True,
+    help="Updates a second; may be given several times.",
+)
+@click.option("--seconds", type=click.FloatRange(0.1), default=5.0, show_default=True, help="For each rate.")
+@SEED
+async def latency(rates: Sequence[int], seconds: float, seed: int) -> Result:
+    """How late a receipt comes under a load that does not wait: each update counts from when it was due."""
+    from client.bench.latency import bench_latency
+
+    data = await _measure(partial(bench_latency, rates=rates, seconds=seconds, seed=seed))
+    rows = [(f"{row['rate']:,}", f"{row['reached']:,}", _ms(row["latency_ms"])) for row in data["rows"]]
+    return Result(data, rows_table("Latency", ("updates a second", "reached", "ms"), rows))
+
+
+@verb(bench, "log")
+@click.option("--entries", type=click.IntRange(1), default=1_000_000, show_default=True, help="How long the log gets.")
+@SEED
+async def log(entries: int, seed: int) -> Result:
+    """What a long log costs: writing, proofs, checking all of it, a restart, memory and disk."""
+    from client.bench.log import bench_log
+
+    data = await _measure(partial(bench_log, entries=entries, seed=seed))
+    return Result(data, rows_table("Log", ("", "measured"), _log_rows(data)))
+
+
+@verb(bench, "chain")
+@click.option("--transactions", type=click.IntRange(16), default=10_000, show_default=True, help="How many to measure.")
+async def chain(transactions: int) -> Result:
+    """Transactions a second through a real chain node, and how long one alone takes."""
+    from client.bench.chain import bench_chain
+
+    data = await _measure(partial(bench_chain, transactions=transactions))
+    rows = [("transactions a second", f"{data['included_per_s']:,}"), ("one alone, ms", _ms(data["lone_ms"]))]
+    return Result(data, rows_table("Chain", ("", "measured"), rows))
+
+
+@verb(bench, "floor")
+@click.option("--updates", type=click.IntRange(1), default=500_000, show_default=True, help="How many to measure.")
+@BATCH
+@SEED
+async def floor(updates: int, batch: int, seed: int) -> Result:
+    """The bare pipeline: encode, hash, tree, sign, sync, TLS and decode, without the fold. The limit for `channel`."""
+    from client.bench.floor import bench_floor
+
+    data = await _measure(partial(bench_floor, updates=updates, batch=batch, seed=seed))
+    return Result(data, rows_table("Floor", ("", "measured"), [("updates a second", f"{data['updates_per_s']:,}")]))
+
+
+def _ms(percentiles: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in percentiles.items())
+
+
+def _log_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
+    proof, restart = data["proof"], data["restart"]
+    return [
+        ("entries", f"{data['entries']:,}"),
+        ("append, updates a second, by quarters", ", ".join(f"{row['updates_per_s']:,}" for row in data["append"])),
+        ("make a proof (over HTTP), ms", _ms(proof["make_ms"])),
+        ("verify it, ms", _ms(proof["verify_ms"])),
+        ("its size, bytes", f"{proof['bytes']:,}"),
+        ("check both logs again, entries a second", f"{data['replay']['entries_per_s']:,}"),
+        ("restart, s", f"ready {restart['ready_s']}, writing {restart['writing_s']}"),
+        ("anonymous memory, MiB", ", ".join(f"{name} {mib}" for name, mib in data["memory_mib"].items())),
+        ("disk, bytes an entry", str(data["disk_bytes_per_entry"])),
+    ]
+
+
+def _summary(data: dict[str, Any]) -> list[tuple[str, str]]:
+    rates = [("one way", "one_way"), ("one way, batches of 100", "small_batches"), ("both ways", "both_ways")]
+    return [
+        ("the bare pipeline, updates a second", f"{data['floor']['updates_per_s']:,}"),
+        *[
+            (f"{name}, updates a second", f"{data[key]['updates_per_s']:,} ({data[key]['ratio_to_floor']} of it)")
+            for name, key in rates
+        ],
+        ("a lone update, ms", _ms(data["one_way"]["lone_latency_ms"])),
+        *[(f"{row['channels']} channels", f"{row['updates_per_s']:,}") for row in data["channels"]["rows"]],
+        *[(f"at {row['rate']:,} a second, ms", _ms(row["latency_ms"])) for row in data["latency"]["rows"]],
+        *_log_rows(data["log"]),
+        ("chain, transactions a second", f"{data['chain']['included_per_s']:,}"),
+    ]

@@ -33,7 +33,7 @@ class Limits:
     send_s: float = 60.0  # a peer that reads nothing for so long is gone
     unproved_max: int = 64  # connections that have not proved who they are
     unproved_per_address_max: int = 16  # so that one address cannot keep all others out
-    lines_per_peer_max: int = 64  # channels and record pulls of one hospital
+    lines_per_peer_max: int = 1_100  # a thousand channels with one hospital, and its record pulls
     bytes_per_day_max: int = 4 * 1024**4  # 4 TiB: 400,000 updates a second all day long
 
 
