@@ -37,7 +37,7 @@ Code = Annotated[int, Meta(ge=0, le=63)]
 Mask = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
-class ConsentDraft(Shape, frozen=True, tag=1):
+class ConsentDraft(Shape, frozen=True, tag=1, gc=False):
     patient: Who
     permit: bool
     purposes: Mask
@@ -48,11 +48,11 @@ class ConsentDraft(Shape, frozen=True, tag=1):
     digest: Digest
 
 
-class WithdrawDraft(Shape, frozen=True, tag=2):
+class WithdrawDraft(Shape, frozen=True, tag=2, gc=False):
     consent: Size
 
 
-class RequestDraft(Shape, frozen=True, tag=3):
+class RequestDraft(Shape, frozen=True, tag=3, gc=False):
     patient: Who
     purpose: Code
     practitioner: Who
@@ -64,7 +64,7 @@ class RequestDraft(Shape, frozen=True, tag=3):
     justification: Annotated[str, Meta(max_length=1000)]
 
 
-class GrantDraft(Shape, frozen=True, tag=4):
+class GrantDraft(Shape, frozen=True, tag=4, gc=False):
     """A grant with no body behind it. Only a hospital whose config says `bench = true` writes one."""
 
     consent: Size | None
@@ -78,17 +78,17 @@ class GrantDraft(Shape, frozen=True, tag=4):
     media_type: Code
 
 
-class RevokeDraft(Shape, frozen=True, tag=6):
+class RevokeDraft(Shape, frozen=True, tag=6, gc=False):
     grant: Size
 
 
-class ReceiptDraft(Shape, frozen=True, tag=7):
+class ReceiptDraft(Shape, frozen=True, tag=7, gc=False):
     """Only a hospital whose config says `bench = true` takes one from its desk."""
 
     grant: Size
 
 
-class AccessDraft(Shape, frozen=True, tag=9):
+class AccessDraft(Shape, frozen=True, tag=9, gc=False):
     grant: Size
     practitioner: Who
     role: Code

@@ -73,7 +73,7 @@ def _take(channel: Channel) -> tuple[list[Entry], list[Terms], list[_Slice]]:
         if left > room and left <= 2 and entries:
             break  # a pair is never torn
         part = append.entries[queued.at : queued.at + room]
-        with_terms = sum(type(entry) in TERMS_OF for entry in part)
+        with_terms = sum(map(TERMS_OF.__contains__, map(type, part)))
         entries += part
         terms += append.terms[queued.terms_at : queued.terms_at + with_terms]
         slices.append(_Slice(append.ticket, queued.at, len(part)))

@@ -65,7 +65,7 @@ def decode_parts(publics: Sequence[bytes], privates: Sequence[bytes]) -> tuple[l
     One decode per list, one encode to check that every part is in its one spelling.
     """
     require(len(publics) == len(privates), Fault.MALFORMED, "a batch has as many public as private parts")
-    filled = [part for part in privates if part]
+    filled = tuple(filter(None, privates))
     public_bytes = b"".join([_array_header(len(publics)), *publics])
     private_bytes = b"".join([_array_header(len(filled)), *filled])
     try:
@@ -75,12 +75,12 @@ def decode_parts(publics: Sequence[bytes], privates: Sequence[bytes]) -> tuple[l
         raise Refused(Fault.MALFORMED, f"an entry does not decode ({error})") from None
     # Parts whose joints were moved would still decode; encoding each again pins every joint.
     require(
-        tuple(map(_encode_each, entries)) == tuple(publics) and tuple(map(_encode_each, terms)) == tuple(filled),
+        tuple(map(_encode_each, entries)) == tuple(publics) and tuple(map(_encode_each, terms)) == filled,
         Fault.NOT_CANONICAL,
         "an entry is not in canonical form",
     )
     kinds = list(map(TERMS_OF.get, map(type, entries)))
-    fits = [kind is None for kind in kinds] == [not part for part in privates]
+    fits = list(map(bool, kinds)) == list(map(bool, privates))
     require(
         fits and list(filter(None, kinds)) == list(map(type, terms)),
         Fault.MALFORMED,

@@ -9,12 +9,13 @@ from typing import Any
 
 import lmdb
 import pytest
+import trio
 
 from l1.ground.faults import LocalError
 from l1.ground.hashing import digest
 from l1.rules.log.entries import Revoke
 from l2.node.layouts import MIGRATIONS
-from l2.node.store import SCHEMA, ChannelStore, examine_rows
+from l2.node.store import IN_LOOP_S, SCHEMA, ChannelStore, examine_rows
 from l2.protocol.channel import Me, load
 from l2.protocol.rows import Damaged, open_row, seal_row
 from l2.protocol.stored import check_signed
@@ -173,3 +174,27 @@ def test_what_is_signed_is_opened_when_it_is_loaded() -> None:
     other = (KEYS_EVER[1], KEYS_EVER[0])
     with pytest.raises(Damaged, match="bad signature"):
         check_signed(pair.channels[0], other)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_commit_runs_in_the_loop_only_while_the_disk_is_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, slow: bool
+) -> None:
+    """Either way it returns only when the rows can be read by somebody else."""
+    store, threads = ChannelStore(tmp_path / "channels.mdb"), list[int]()
+    put = store._write
+
+    def noted(parts: Any) -> None:
+        threads.append(threading.get_ident())
+        put(parts)
+        store._commit_s = 2 * IN_LOOP_S if slow else 0.0
+
+    monkeypatch.setattr(store, "_write", noted)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        for number in range(2):
+            await store.commit(CHANNEL, [(b"key", b"%d" % number)])
+            assert store.rows(CHANNEL).get(b"key") == b"%d" % number
+        nursery.cancel_scope.cancel()
+    store.close()
+    assert (threads[1] != threading.get_ident()) is slow
