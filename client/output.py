@@ -20,7 +20,7 @@ from rich.table import Table
 from l1.ground.faults import LocalError, Refused
 from l2.desk import error_of
 
-__all__ = ["CheckFailed", "Result", "end_with", "facts_table", "first_of", "rows_table", "show", "verb", "wants_json"]
+__all__ = ["CheckFailed", "Result", "end_with", "facts_table", "first_of", "rows_table", "verb", "wants_json"]
 
 JSON_HELP = "Print one JSON object instead of a table."
 
@@ -55,7 +55,7 @@ def verb(group: click.Group, name: str, **settings: Any) -> Callable[[Callable[.
         @functools.wraps(ask)
         def run(*, as_json: bool, **arguments: Any) -> None:  # noqa: ARG001 - `wants_json` reads it
             result = trio.run(functools.partial(ask, **arguments))
-            show(result, as_json=wants_json(click.get_current_context()))
+            _show(result, as_json=wants_json(click.get_current_context()))
             if not result.ok:
                 raise CheckFailed
 
@@ -68,7 +68,7 @@ def verb(group: click.Group, name: str, **settings: Any) -> Callable[[Callable[.
     return decorate
 
 
-def show(result: Result, *, as_json: bool) -> None:
+def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(result.data)) + "\n")
     elif not result.shown:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import trio
 
-from client.output import Result, rows_table, show, verb
+from client.output import Result, rows_table, verb
 
 __all__ = ["bench"]
 
@@ -38,13 +37,7 @@ def bench(context: click.Context, *, everything: bool, runs: int, updates: int, 
     if not everything:
         raise click.UsageError("name what to measure, or say --all")
 
-    async def run() -> Result:
-        from client.bench.suite import bench_all
-
-        data = await _in_workplace(partial(bench_all, updates=updates, runs=runs, entries=entries, seed=1))
-        return Result(data, rows_table("Bench", ("", "measured"), _summary(data)))
-
-    show(trio.run(run), as_json=as_json)
+    context.invoke(suite, updates=updates, runs=runs, entries=entries, as_json=as_json)
 
 
 async def _in_workplace(job: Callable[..., Awaitable[dict[str, Any]]]) -> dict[str, Any]:
@@ -170,6 +163,15 @@ async def floor(updates: int, batch: int, seed: int) -> Result:
 
     data = await _measure(partial(bench_floor, updates=updates, batch=batch, seed=seed))
     return Result(data, rows_table("Floor", ("", "measured"), [("updates a second", f"{data['updates_per_s']:,}")]))
+
+
+@verb(bench, "all", hidden=True)
+async def suite(updates: int, runs: int, entries: int) -> Result:
+    """Every instrument in turn: `interward bench --all`."""
+    from client.bench.suite import bench_all
+
+    data = await _in_workplace(partial(bench_all, updates=updates, runs=runs, entries=entries, seed=1))
+    return Result(data, rows_table("Bench", ("", "measured"), _summary(data)))
 
 
 def _ms(percentiles: dict[str, float]) -> str:

@@ -16,7 +16,7 @@ from l1.ground.faults import Fault, LocalError, Refused
 
 VERBS = {
     "demo": [],
-    "bench": ["channel", "channels", "latency", "log", "chain", "floor"],
+    "bench": ["channel", "channels", "latency", "log", "chain", "floor", "all"],
     "chain": ["init", "run", "follow", "status", "block", "tx", "account", "hospital", "verify"],
     "hospital": ["init", "run", "status", "backup", "restore", "doctor", "keys", "tower"],
     "channel": ["open", "list", "show", "explain", "deposit", "checkpoint", "close", "challenge", "settle"],
