@@ -25,6 +25,7 @@ from l2.protocol.events import (
     AskCheckpoint,
     AskClose,
     Charged,
+    ClockSeen,
     Connected,
     Declined,
     Disconnected,
@@ -124,11 +125,13 @@ class Keeper:
         own_keys: dict[int, bytes],
         committer: Committer,
         submit: Callable[["Keeper", Submit], None],
+        clock_is_off: Callable[[], bool] = lambda: False,
     ) -> None:
         self.channel = channel
         self.own_keys = own_keys
         self._committer = committer
         self._submit = submit
+        self._clock_is_off = clock_is_off
         self._inbox_in, self._inbox = trio.open_memory_channel[_Item](INBOX_EVENTS)
         self._decided_in, self._decided = trio.open_memory_channel[tuple[int, list[Effect]]](STEPS_AHEAD)
         self._outbox: trio.MemorySendChannel[tuple[int, bytes]] | None = None
@@ -181,6 +184,8 @@ class Keeper:
 
     async def _decide(self, events: Sequence[Event]) -> None:
         self.channel.line_is_full = self._waiting() >= OUTBOX_BUSY
+        if (is_off := self._clock_is_off()) != self.channel.clock_is_off:
+            events = [ClockSeen(is_off), *events]
         effects = step(self.channel, events, now_ms(), self.own_keys)
         await self._decided_in.send((self._heard, effects))
 

@@ -134,7 +134,7 @@ class _Process:
         channel = self._load(rows, me, row, fresh=unknown and ours)
         channel.batch_entries = hospital.config.batch_entries
         channel.key_window_ms = hospital.reader.genesis.parameters.key_window_ms
-        keeper = Keeper(channel, {}, hospital.store, self._submit)
+        keeper = Keeper(channel, {}, hospital.store, self._submit, self.watcher.clock.is_off)
         hospital.keepers[row.id] = keeper
         keeper.told.append(lambda kept, what, detail: hospital.announce(what, kept.channel.id, detail))
         keeper.secret_asked.append(self._reveal)

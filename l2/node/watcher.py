@@ -12,7 +12,6 @@ import structlog
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.reader.backoff import Backoff
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
@@ -21,7 +20,7 @@ from l1.rules.commitment import channel_id
 from l1.rules.keys import channel_keys_here
 from l1.rules.touched import Touched, touched_by
 from l1.rules.transactions import CHANNEL
-from l2.node.clock import now_ms
+from l2.node.clock import Clock
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.protocol.events import BlockSeen, PeerKeysSeen
@@ -54,7 +53,8 @@ class Watcher:
     def __init__(self, hospital: Hospital, adopt: Adopt, keys_seen: KeysSeen) -> None:
         self._hospital = hospital
         self._adopt, self._keys_seen = adopt, keys_seen
-        self.clock_is_off = False
+        self.clock = Clock()
+        self._clock_was_off = False
         self.tried = trio.Event()  # the chain has answered, or has not
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -104,9 +104,9 @@ class Watcher:
 
     def _check_clock(self, header: Header) -> None:
         """A header that has just come tells what time it is; ours may not be far from it."""
-        off = abs(header.time_ms - now_ms()) > CLOCK_SKEW_MS_MAX
-        if off != self.clock_is_off:
-            self.clock_is_off = off
+        self.clock.heard(header.time_ms)
+        if (off := self.clock.is_off()) != self._clock_was_off:
+            self._clock_was_off = off
             said = "our clock and the chain's differ by more than five minutes: nothing is signed until they agree"
             log.error(said) if off else log.info("our clock agrees with the chain's again")
             self._hospital.announce("clock", b"", said if off else "the clocks agree again")
@@ -157,7 +157,7 @@ class Watcher:
                 ever = (keeper.own_keys, theirs)
                 keeper.channel.keys_ever = ever if keeper.channel.side == 0 else (theirs, keeper.own_keys)
                 await keeper.offer(PeerKeysSeen(self._peer_keys(keeper, peer, row, header.clock_ms)))
-            seen = BlockSeen(header.height, header.clock_ms, row, self.clock_is_off)
+            seen = BlockSeen(header.height, header.clock_ms, row, self.clock.is_off())
             await keeper.offer(seen)
 
     def _peer_keys(

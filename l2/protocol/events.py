@@ -24,6 +24,7 @@ __all__ = [
     "BlockSeen",
     "ChainRefused",
     "Charged",
+    "ClockSeen",
     "Connected",
     "Declined",
     "Disconnected",
@@ -139,6 +140,13 @@ class ChainRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """Our own clock went minutes away from the chain's, or came back: noticed between two blocks."""
+
+    is_off: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -156,6 +164,7 @@ Event = (
     | AskSecret
     | WordsSeen
     | ChainRefused
+    | ClockSeen
     | Tick
 )
 

@@ -17,6 +17,7 @@ from l2.protocol.events import (
     AskSecret,
     BlockSeen,
     ChainRefused,
+    ClockSeen,
     Connected,
     Declined,
     Disconnected,
@@ -113,6 +114,9 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
             return _words_seen(channel, signed)
         case ChainRefused(action=action, detail=detail):
             return [Tell("refused by the chain", f"{action}: {detail}")]
+        case ClockSeen(is_off=is_off):
+            channel.clock_is_off = is_off
+            return []
         case Tick():
             return _let_go(channel, now_ms, own_keys)
 

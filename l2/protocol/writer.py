@@ -35,7 +35,7 @@ def write(channel: Channel, now_ms: int) -> list[Effect]:
     for _ in range(BATCHES_PER_STEP):
         if not may_cut(channel):
             break
-        effects += _cut(channel)
+        effects += _cut(channel, now_ms)
     if channel.unanswered and channel.may_sign():
         opened = _opening_seen(channel, now_ms)
         voids = channel.fold.judge(channel.side, opened, ())
@@ -85,9 +85,9 @@ def _take(channel: Channel) -> tuple[list[Entry], list[Terms], list[_Slice]]:
     return entries, terms, slices
 
 
-def _cut(channel: Channel) -> list[Effect]:
+def _cut(channel: Channel, now_ms: int) -> list[Effect]:
     entries, terms, slices = _take(channel)
-    opened, entries, terms = _judge(channel, entries, terms, slices)
+    opened, entries, terms = _judge(channel, entries, terms, slices, now_ms)
     first = channel.own.size + len(opened)
     effects = _batch(channel, opened + entries, terms) if entries else []
     for part in slices:
@@ -102,12 +102,13 @@ def _judge(
     entries: list[Entry],
     terms: list[Terms],
     slices: list[_Slice],
+    now_ms: int,
 ) -> tuple[list[Entry], list[Entry], list[Terms]]:
     """`seen`, and those of the entries that stand: judged, not yet settled. The others are noted in their slices."""
     origins: list[tuple[_Slice, int]] | None = None  # nearly always everything stands, and nobody asks
     while entries:
-        opened = _opening_seen(channel, entries[0].time)
-        entries = _lift_times(channel, entries)
+        opened = _opening_seen(channel, min(entries[0].time, now_ms))
+        entries = _true_times(channel, entries, now_ms)
         voids = channel.fold.judge(channel.side, opened + entries, terms)
         if not voids and _is_covered(channel):
             return opened, entries, terms
@@ -140,12 +141,14 @@ def _floor_ms(channel: Channel) -> int:
     return max(channel.fold.logs[channel.side].time, peer.time - CLOCK_SKEW_MS_MAX)
 
 
-def _lift_times(channel: Channel, entries: list[Entry]) -> list[Entry]:
-    """Times never fall within a log, though clocks do, and though appends overtake one another on their way here."""
+def _true_times(channel: Channel, entries: list[Entry], now_ms: int) -> list[Entry]:
+    """[LOG-2] Times never fall within a log, though clocks do, and though appends overtake one another on their way
+    here. And none is later than now: an entry that was drafted while the clock was ahead would make all that follow
+    it wait at the peer until its time comes."""
     floor, times = _floor_ms(channel), [entry.time for entry in entries]
-    if times[0] >= floor and times == sorted(times):
+    if times[0] >= floor and times[-1] <= now_ms and times == sorted(times):
         return entries
-    lifted = islice(accumulate(times, max, initial=floor), 1, None)
+    lifted = islice(accumulate((min(time, now_ms) for time in times), max, initial=floor), 1, None)
     return [replace(entry, time=time) for entry, time in zip(entries, lifted, strict=True)]
 
 

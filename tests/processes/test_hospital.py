@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -212,6 +213,29 @@ async def test_a_clock_far_off_the_chains_signs_nothing_and_says_so(tmp_path: Pa
         await b.start()
         await both_open(a, b, channel)
         assert (await b.desk.append(channel, consents("right", 0, 1))).written == 1
+
+
+async def test_a_clock_that_jumps_an_hour_ahead_costs_no_hour(tmp_path: Path) -> None:
+    """Nothing is signed while it is off, and nothing is left in the log that the peer would have to wait for."""
+    async with pair(tmp_path) as (world, a, b):
+        channel = await open_channel(a, b)
+        await b.stop()
+        b.take(await world.start("B", ["tests.processes.skewed", "0", *run_arguments(b.folder)]))
+        await both_open(a, b, channel)
+        assert (await b.desk.append(channel, consents("before", 0, 10))).written == 10
+        async with trio.open_nursery() as nursery:
+            b.node.signal(signal.SIGUSR1)
+            nursery.start_soon(b.desk.append, channel, consents("meanwhile", 0, 10))
+
+            async def says_so() -> bool:
+                return "clock" in ((await b.desk.channel(channel)).reason or "")
+
+            await wait_until("B says that its clock is off", says_so, 60)
+            assert (await b.desk.channel(channel)).own.size <= 11, "nothing is signed"
+            b.node.signal(signal.SIGUSR2)
+        assert (await b.desk.append(channel, consents("after", 0, 10))).written == 10
+        held = [note.reason for note in (await a.desk.story(channel)).notes]
+        assert "batch_held" not in held
 
 
 GARBAGE = (

@@ -4,7 +4,8 @@ from l1.rules import state as l1_state
 from l1.rules.log.entries import Entry, Pay, Receipt
 from l1.rules.log.fold import Void
 from l2.protocol.channel import new_rows
-from l2.protocol.events import Acknowledged, Append, BlockSeen, Declined, Persist, Resumed, Send, Written
+from l2.protocol.events import Acknowledged, Append, BlockSeen, ClockSeen, Declined, Persist, Resumed, Send, Written
+from l2.protocol.journal import Reason, read_journal
 from l2.protocol.limits import BATCH_ENTRIES_AIM, WINDOW_BATCHES
 from l2.protocol.messages import Message
 from tests.unit.l2.protocol.stories import access, access_terms, granted, request, request_terms
@@ -126,6 +127,24 @@ def test_with_the_clock_off_nothing_is_signed() -> None:
     assert effects == []
     effects = pair.do(1, BlockSeen(height=3, clock_ms=NOW_MS, row=None))
     assert any(isinstance(effect, Written) for effect in effects)
+
+
+def test_a_clock_that_jumps_is_noticed_without_a_block_and_leaves_no_time_behind() -> None:
+    """[LOG-3] Entries drafted an hour ahead are written with the time at which they are signed, so the peer, whose
+    clock is right, takes them at once."""
+    pair, ahead = Pair(), 3_600_000
+    pair.do(1, ClockSeen(is_off=True))
+    effects = pair.append(1, [request(ahead), request(ahead + 1)], [request_terms()] * 2)
+    assert effects == []
+    pair.now_ms += 10
+    effects = pair.do(1, ClockSeen(is_off=False))
+    assert any(isinstance(effect, Written) for effect in effects)
+    pair.settle()
+    assert not pair.channels[0].held
+    assert [pair.channels[0].readers[1].entry(at)[0].time for at in (0, 1)] == [pair.now_ms, pair.now_ms]
+    notes = [note.reason for note in read_journal(pair.channels[1].rows)]
+    assert notes == [Reason.CLOCK_OFF, Reason.CLOCK_RIGHT]
+    pair.check()
 
 
 def test_before_it_has_resumed_a_process_signs_nothing() -> None:

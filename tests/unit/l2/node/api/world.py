@@ -220,6 +220,7 @@ def fill(pair: Pair) -> None:
     opened = AccessTerms(practitioner=handle(secret, b"practitioner", DOCTOR), role=0, purpose=0)
     pair.append(1, [Access(time=NOW_MS, grant=1)], [opened])
     pair.settle()
+    pair.now_ms += HOUR_MS // 60
     pair.append(0, [Revoke(time=NOW_MS + 1, grant=1)])
     pair.settle()
 
