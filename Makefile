@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs clean lock sim mutants
+.PHONY: help demo test check fix bench docs clean lock sim mutants fuzz
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ sim: $(STAMP) ## live one simulated world (SEED=N SIM="--events N --hours H --tr
 
 mutants: $(STAMP) ## plant bugs in the protocol and show what catches each
 	$(BIN)/python -m tests.simulation.mutants
+
+fuzz: $(STAMP) ## mutate what every decoder and the session take (FUZZ="--minutes M --seed S"; atheris where installed)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 docs: $(STAMP) ## regenerate docs/reference
 	$(BIN)/python -m tests.architecture.reference

@@ -1,0 +1,1 @@
+"""Whatever the bytes: a value, or a named fault. Seeded mutation always; atheris where it is installed."""
