@@ -9,13 +9,17 @@ import importlib
 import importlib.util
 import sys
 import time
+from contextlib import nullcontext
 from random import Random
 from typing import Any
 
-from l2.protocol.events import Send
-from tests.fuzz.decoders import decoders, honest
-from tests.fuzz.mutation import mutate
-from tests.fuzz.targets import Story, check_decoder, check_frames, check_parts
+atheris: Any = importlib.import_module("atheris") if importlib.util.find_spec("atheris") else None
+
+with atheris.instrument_imports() if atheris else nullcontext():
+    from l2.protocol.events import Send
+    from tests.fuzz.decoders import decoders, honest
+    from tests.fuzz.mutation import mutate
+    from tests.fuzz.targets import Story, check_decoder, check_frames, check_parts
 
 
 def _mutated(minutes: float, seed: int) -> None:
@@ -41,9 +45,7 @@ def _mutated(minutes: float, seed: int) -> None:
 
 def _guided(minutes: float, seed: int) -> None:
     """Bytes that atheris chooses; the first says which decoder takes the rest."""
-    atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports():
-        found = decoders()
+    found = decoders()
 
     def one(data: bytes) -> None:
         if not data:
@@ -63,9 +65,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    guided = importlib.util.find_spec("atheris") is not None
-    _mutated(arguments.minutes / 2 if guided else arguments.minutes, arguments.seed)
-    if guided:
+    _mutated(arguments.minutes / 2 if atheris else arguments.minutes, arguments.seed)
+    if atheris:
         _guided(arguments.minutes / 2, arguments.seed)
 
 
