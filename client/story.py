@@ -27,6 +27,10 @@ MEANINGS = {
     "settled": "The chain paid out",
     "checkpoint": "New heads that both had signed went to the chain",
     "refused_by_chain": "The chain refused what we asked",
+    "charged": "The peer's own signatures prove that it misbehaved; the proof is kept",
+    "reported": "We showed the chain that proof: the peer's bond is at stake",
+    "demanded": "We had the chain ask for a secret that the peer kept back",
+    "answered": "We answered such a demand of the peer's",
 }
 DECISIVE = ("frozen", "closing", "closing_alone", "closing_lost", "closed_by_us", "closed_by_peer", "settled")
 

@@ -27,7 +27,7 @@ from l2.protocol.channel import Channel, commitment_at, decode_channel_row, deco
 from l2.protocol.phases import Phase
 from l2.protocol.rows import head_key, state_key
 
-__all__ = ["restore_from_backup", "restore_from_peers"]
+__all__ = ["frozen_outcome", "restore_from_backup", "restore_from_peers"]
 
 LOOK_S = 0.25
 
@@ -52,9 +52,9 @@ async def restore_from_peers(folder: Folder, password: str, wait_s: float) -> in
         hospital.me()
         ok = True
         for keeper in list(hospital.keepers.values()):
-            found = await _verified(operations, keeper) if _is_back(keeper.channel) else _lacking(hospital, keeper)
+            found = await _outcome(operations, keeper)
             ok = ok and bool(found["ok"])
-            _say(**_progress(hospital, keeper), **found)
+            _say(**(_progress(hospital, keeper) | found))
         _say(done=True, ok=ok, channels=len(hospital.keepers))
     return 0 if ok else 1
 
@@ -64,6 +64,22 @@ def _is_back(channel: Channel) -> bool:
     if channel.phase is not Phase.OPEN:
         return True
     return channel.established and channel.resumed and channel.peer.size >= channel.peer_said
+
+
+async def _outcome(operations: Operations, keeper: Keeper) -> dict[str, Any]:
+    if keeper.channel.phase is Phase.FROZEN:
+        return frozen_outcome(keeper.channel)
+    if _is_back(keeper.channel):
+        return await _verified(operations, keeper)
+    return _lacking(operations.hospital, keeper)
+
+
+def frozen_outcome(channel: Channel) -> dict[str, Any]:
+    """What an operator is told of a channel that froze while it was restored, or before."""
+    remedy = "Ask the peer's operators. A frozen channel does not thaw: interward channel close "
+    # What a frozen channel holds of our log may be old: nobody has said that it is not.
+    remedy += "--alone" if channel.resumed else "--lost, for nobody has said that our log is the newest"
+    return {"ok": False, "state": "frozen", "why": f"it is frozen: {channel.row.reason}", "remedy": remedy}
 
 
 def _progress(hospital: Hospital, keeper: Keeper) -> dict[str, Any]:
