@@ -250,10 +250,9 @@ class Keeper:
             listener(self, what, detail)
 
     async def _wake(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
-        async with self._room:
-            self._room.notify_all()
+        for condition in (self.changed, self._room):
+            async with condition:
+                condition.notify_all()
 
     @property
     def name(self) -> str:
@@ -354,10 +353,8 @@ class Keeper:
             self._outbox = None
 
     async def serve(self, line: Line) -> None:
-        """Run the channel over this line until it ends. A newer line replaces an older one.
-
-        Raises `LineClosed`, or `Refused` for what no honest peer sends.
-        """
+        """Run the channel over this line until it ends; a newer line replaces an older one. Raises `LineClosed`, or
+        `Refused` for what no honest peer sends."""
         if self._line is not None:
             await self._line.aclose()
         outbox_in, outbox = trio.open_memory_channel[tuple[int, bytes]](OUTBOX_MESSAGES)
