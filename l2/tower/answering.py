@@ -18,7 +18,7 @@ from l2.protocol.watch import AGAIN_BLOCKS
 from l2.tower.asking import AGAIN, ask_all
 from l2.tower.judging import judge, settle_later
 from l2.tower.rows import Answer, Held, Stand
-from l2.tower.store import TowerStore
+from l2.tower.store import StoreFailed, TowerStore
 
 __all__ = ["Answerer"]
 
@@ -51,6 +51,8 @@ class Answerer:
             self._work = trio.Event()
             try:
                 await self.act()
+            except StoreFailed:
+                raise
             except LocalError as error:
                 log.warning("the chain does not answer", detail=str(error))
             except Refused as refused:

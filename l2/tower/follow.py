@@ -22,7 +22,7 @@ from l2.protocol.answer_proof import answer_prover
 from l2.tower.judging import judge, note_answered
 from l2.tower.registry import Registry
 from l2.tower.rows import side_key
-from l2.tower.store import Change, TowerStore
+from l2.tower.store import Change, StoreFailed, TowerStore
 
 __all__ = ["Follower"]
 
@@ -45,13 +45,15 @@ class Follower:
         self.height = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Follow until cancelled. Outlives a chain node that is down; not a fork."""
+        """Follow until cancelled. Outlives a chain node that is down; not a fork, nor a disk that fails."""
         self.height = await trio.to_thread.run_sync(self._begin)
         task_status.started()
         while True:
             try:
                 await self._take_all()
                 await self._reader.next_header(self.height)
+            except StoreFailed:
+                raise
             except LocalError as error:
                 log.warning("the chain does not answer", detail=str(error))
                 await trio.sleep(RETRY_S)

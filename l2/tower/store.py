@@ -4,25 +4,31 @@ Every change is one transaction with one sync: what a hospital was told is held,
 and how to open them, not what is done with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lmdb
 
 from l1.ground.codec import encode
-from l1.ground.faults import LocalError
+from l1.ground.faults import LocalError, Refused
 from l1.serving import Migration, bring_up_to_date, check_whole
 from l2.tower.rows import Answer, Held, Known, decode_answer_row, decode_held, decode_known, watched_key
 
-__all__ = ["Change", "TowerStore"]
+__all__ = ["Change", "StoreFailed", "TowerStore"]
 
 MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in order
 MAP_BYTES = 1 << 38  # address space, not disk
 DAMAGED = "Move the file away: the hospitals hand everything over again, what was answered is on the chain."
 
+T = TypeVar("T")
+
 _DATABASES = ("meta", "held", "watched", "known", "answers", "waiting", "due")
+
+
+class StoreFailed(LocalError):  # noqa: N818 - it says what is so
+    """The disk did not take or give what it must. The process ends: only what a new one reads can be believed."""
 
 
 class Change:
@@ -32,8 +38,7 @@ class Change:
         self._transaction, self._databases = transaction, databases
 
     def held(self, key: bytes) -> Held | None:
-        row = self._get("held", key)
-        return None if row is None else decode_held(row)
+        return self._row("held", key, decode_held)
 
     def hold(self, key: bytes, held: Held) -> None:
         self._put("held", key, encode(held))
@@ -53,8 +58,7 @@ class Change:
         return len(keys)
 
     def known(self, hospital: bytes) -> Known | None:
-        row = self._get("known", hospital)
-        return None if row is None else decode_known(row)
+        return self._row("known", hospital, decode_known)
 
     def know(self, known: Known) -> None:
         self._put("known", known.hospital.id, encode(known))
@@ -63,8 +67,7 @@ class Change:
         self._delete("known", hospital)
 
     def answer(self, key: bytes) -> Answer | None:
-        row = self._get("answers", key)
-        return None if row is None else decode_answer_row(row)
+        return self._row("answers", key, decode_answer_row)
 
     def put_answer(self, key: bytes, answer: Answer, *, waits: bool) -> None:
         """`waits`: something is still to be done about it."""
@@ -110,6 +113,13 @@ class Change:
         entries: int = self._transaction.stat(self._databases[database])["entries"]
         return entries
 
+    def _row(self, database: str, key: bytes, decode: Callable[[bytes], T]) -> T | None:
+        row = self._get(database, key)
+        try:
+            return None if row is None else decode(row)
+        except Refused as refused:
+            raise StoreFailed(f"a row of the tower is damaged ({refused.detail})", DAMAGED) from None
+
     def _get(self, database: str, key: bytes) -> bytes | None:
         value = self._transaction.get(key, db=self._databases[database])
         return None if value is None else bytes(value)
@@ -151,13 +161,15 @@ class TowerStore:
 
     @contextmanager
     def changing(self) -> Iterator[Change]:
-        """Durable when this ends. Raises `LocalError` for a disk that does not take it; then nothing has changed."""
+        """Durable when this ends. Raises `StoreFailed` for a disk that does not take it; then nothing has changed."""
         try:
             with self._environment.begin(write=True) as transaction:
                 yield Change(transaction, self._databases)
         except lmdb.Error as error:
             cause = f"the disk did not take what had to be written ({error})"
-            raise LocalError(cause, "Free space or replace the disk, then start again: nothing was promised.") from None
+            raise StoreFailed(
+                cause, "Free space or replace the disk, then start again: nothing was promised."
+            ) from None
 
     def size_bytes(self) -> int:
         return self.path.stat().st_size

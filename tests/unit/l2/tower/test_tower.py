@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import lmdb
+import pytest
+import trio
+
 from l1.ground.faults import Fault
 from l1.rules.state import Channel, Phase, channel_key, decode_channel
 from l1.rules.transactions import Challenge, Close, Delegate, Settle, account_of
 from l2.protocol.answer_proof import check_answer, load_answer
-from l2.tower.rows import Stand
+from l2.tower.rows import Stand, side_key
+from l2.tower.store import StoreFailed
 from tests.unit.l1.rules.world import refuses
 from tests.unit.l1.world import REGISTRAR
 from tests.unit.l2.tower.town import BOND, TOWER, WINDOW_MS, Town
@@ -210,3 +215,17 @@ async def test_only_the_peers_own_words_are_held(tmp_path: Path) -> None:
         assert held.size == 7
         await watch.watch([channel], size=3)  # older words, again: no harm
         assert watch.held(channel) == held
+
+
+async def test_a_damaged_row_ends_the_process(tmp_path: Path) -> None:
+    async with watched(tmp_path) as (town, watch, [channel]):
+        async with watch.running():
+            await watch.watch([channel])
+        with lmdb.open(str(tmp_path / "tower.mdb"), subdir=False, max_dbs=8, map_size=1 << 38) as file:
+            held = file.open_db(b"held", create=False)
+            with file.begin(write=True, db=held) as writing:
+                writing.put(side_key(channel, 0), b"not a row")
+        with pytest.RaisesGroup(StoreFailed, flatten_subgroups=True):
+            async with watch.running():
+                await town.do(town.a.root, town.close(channel))
+                await trio.sleep_forever()
