@@ -93,8 +93,8 @@ def _open(channel: Channel, signed: Signed) -> Resume:
 def proceed_resume(channel: Channel) -> list[Effect]:
     """[START-3] Resume once we hold as much of our log as the peer said."""
     waiting = channel.resume_waiting
-    if channel.resumed or waiting is None:
-        return []
+    if channel.resumed or waiting is None or channel.phase is not Phase.OPEN:
+        return []  # [START-5] else words would go out that the `resume` makes void
     resume = _open(channel, waiting)
     if resume.size > channel.own.size:
         return []
@@ -104,8 +104,7 @@ def proceed_resume(channel: Channel) -> list[Effect]:
     require(channel.own.size >= settled, Fault.BAD_RESUME, f"of {settled} settled entries of ours the peer holds fewer")
     effects: list[Effect] = [change(channel, resume=waiting)]
     channel.resumed, channel.resume_waiting = True, None
-    if channel.phase is Phase.OPEN:
-        effects += _sign_again(channel, resume.size)
+    effects += _sign_again(channel, resume.size)
     if channel.established:
         effects.append(heads(channel))  # anything that could not be joined before is sent again
     effects.append(Resumed())

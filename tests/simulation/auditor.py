@@ -48,6 +48,7 @@ class Signer:
     top: Commitment | None = None
     largest: int = 0  # the greatest size that it ever said and that no `resume` made void
     resumes: list[Resume] = field(default_factory=list)
+    accepted: set[int] = field(default_factory=set)  # heights of those that it resumed by
     acknowledged: int = 0
     acknowledged_root: bytes = b""
     last_word: int | None = None  # the size of its final commitment, once said
@@ -160,8 +161,12 @@ class Auditor:
         """A hospital may sign again, by what its peer signed; Mallory may have signed less than she holds."""
         self._world.counts["resumed"] += 1
         signed = keeper.channel.row.resume
-        if signed is not None and not keeper.node.is_mallory and self._world.peer_of(keeper).is_mallory:
-            self._note_resume(decode_resume(signed.body))
+        if signed is None or keeper.node.is_mallory:
+            return
+        resume = decode_resume(signed.body)
+        self.signer(keeper.id, keeper.side).accepted.add(resume.height)
+        if self._world.peer_of(keeper).is_mallory:
+            self._note_resume(resume)
 
     def _note_resume(self, resume: Resume) -> None:
         """Words of the resuming side that its peer never held are void from here on."""
@@ -204,11 +209,17 @@ class Auditor:
             self.require(size >= known, "durable before visible", f"{known} entries were said, {size} survive a crash")
 
     def restored(self, node: "Node") -> None:
-        """An operator went back in time: its last words may be forgotten, for its peer keeps them."""
+        """An operator went back in time: its last words may be forgotten, for its peer keeps them; and so may a
+        `resume` that its peer never got, for nobody can show it."""
         for (channel, side), signer in self.signers.items():
-            if self._world.side_of(node, channel) == side:
+            own_side = self._world.side_of(node, channel)
+            if own_side == side:
                 signer.last_word = None
                 signer.income = None
+            elif own_side is not None:
+                stored = None if node.suspect == channel else node.disk.rows(channel).get(state_key())
+                floor = 0 if stored is None else decode_channel_row(stored).peer_floor
+                signer.resumes = [r for r in signer.resumes if r.height <= floor or r.height in signer.accepted]
 
     def check_total(self, keeper: "Keeper") -> None:
         """An honest hospital holds no signed total of its peer that its own fold does not come to."""

@@ -7,8 +7,10 @@ from l1.rules import state as l1_state
 from l1.rules.commitment import Head
 from l1.rules.transactions import ResumeChannel
 from l2.protocol.channel import new_rows
-from l2.protocol.events import BlockSeen, Submit
-from tests.unit.l2.protocol.stories import granted
+from l2.protocol.events import AskClose, BlockSeen, Froze, Submit
+from l2.protocol.messages import Message
+from l2.protocol.phases import Phase
+from tests.unit.l2.protocol.stories import consent, consent_terms, granted
 from tests.unit.l2.protocol.world import NOW_MS, OPENING, MemoryRows, Pair
 
 
@@ -87,6 +89,25 @@ def test_a_hospital_that_is_told_it_wrote_nothing_shows_that() -> None:
     pair = Pair()
     pair.restart(0, MemoryRows(new_rows(OPENING, 0)))
     assert [action.resume for action in shown_at_start(pair)] == [pair.channels[0].row.resume]
+
+
+def test_who_closes_alone_before_the_answer_comes_sends_nothing_that_it_makes_void() -> None:
+    """Its peer has promised to refuse what was signed before, and would call it a fault."""
+    pair = Pair()
+    granted(pair)
+    pair.append(0, [consent(2)], [consent_terms()])
+    pair.inboxes[1].clear()  # what side 0 has just written never arrives
+    pair.crash(0)
+    pair.connect()
+    pair.settle()
+    pair.block()  # the first that this process sees
+    pair.block()
+    asked = [send for send in pair.inboxes[1] if send.type == Message.RESUME_ASK]
+    assert asked
+    pair.do(0, AskClose(alone=True, lost=False))
+    pair.settle()
+    assert not [effect for effect in pair.effects[1] if isinstance(effect, Froze)]
+    assert pair.channels[1].phase is Phase.OPEN
 
 
 def test_a_hospital_whose_disk_was_whole_shows_nothing() -> None:
