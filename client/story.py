@@ -13,6 +13,7 @@ MEANINGS = {
     "frozen": "Frozen: the peer did what no honest peer does, and nothing is signed any more",
     "batch_held": "A batch of the peer's is kept until its time comes",
     "resume_not_given": "The peer's new process was not allowed to sign yet",
+    "doubt": "What the peer says does not fit our disk. If an old copy was restored: `hospital restore --from-peers`",
     "clock_off": "Our clock and the chain's were minutes apart: nothing was signed",
     "clock_right": "Our clock agreed with the chain's again",
     "closing": "It was decided to close: no commitment is signed after this",

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.fields import Height, Size, TimeMs
@@ -121,6 +123,7 @@ class Channel:
     connected: bool = False
     established: bool = False  # both have told which heads they hold, on this connection
     resumed: bool = False  # this process may sign
+    doubtful: bool = False  # on this connection the peer said what does not fit our disk
     clock_is_off: bool = False  # our clock and the chain's disagree by minutes: nothing is signed
     resume_height: int | None = None  # the newest height that we asked with
     resume_asked: bool = False  # on this connection
@@ -131,6 +134,7 @@ class Channel:
     forgot: bool = False  # it found none, in a channel that is not new
     resend_at: int | None = None  # from where on the peer lacks our log
     give_back_at: int | None = None  # from where on it lacks its own
+    renew_below: int = 0  # batches that the peer lacks are signed anew if they were signed below this height
     line_is_full: bool = False  # says the shell: what the peer lacks waits until it has taken what is on its way
 
     # Our heads that the peer has not signed for yet: size → root and `spent` there.
@@ -198,6 +202,11 @@ class Channel:
             height=self.height,
         )
         return sign_shape(self.me.signer, self.me.key, Purpose.COMMITMENT, self.context, commitment)
+
+    def renew(self, said: Commitment) -> Signed:
+        """The same words of ours at the height of now: same size, root, `spent` and `seen`."""
+        fresh = msgspec.structs.replace(said, height=self.height)
+        return sign_shape(self.me.signer, self.me.key, Purpose.COMMITMENT, self.context, fresh)
 
     def sign_again(self, signed: Signed) -> Signed:
         """[ROT-3] The same words of ours, to the byte, under the key that signs now."""

@@ -41,6 +41,7 @@ class Reason(IntEnum):
     RESUME_NOT_GIVEN = 4  # the peer asked to resume at a height that is not new
     CLOCK_OFF = 5  # our clock and the chain's are minutes apart: nothing is signed
     CLOCK_RIGHT = 6  # they agree again
+    DOUBT = 7  # before we resumed, the peer said what does not fit our disk: one of the two is wrong
     CLOSING = 10  # we decided to close: no commitment is signed after this
     CLOSING_TOGETHER = 11  # both signed the closing: it went to the chain
     CLOSING_ALONE = 12  # we closed alone on the newest commitments
@@ -75,11 +76,12 @@ decode_note = decoder(Note, bytes_max=NOTE_BYTES_MAX, what="note")
 _TOLD = {
     "held": Reason.BATCH_HELD,
     "resume": Reason.RESUME_NOT_GIVEN,
+    "doubt": Reason.DOUBT,
     "refused by the chain": Reason.REFUSED_BY_CHAIN,
 }
 
 
-_PEER_MADE = (Reason.BATCH_HELD, Reason.RESUME_NOT_GIVEN)
+_PEER_MADE = (Reason.BATCH_HELD, Reason.RESUME_NOT_GIVEN, Reason.DOUBT)
 
 
 class Before:

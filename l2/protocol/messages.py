@@ -61,12 +61,13 @@ class Attach(Shape, frozen=True):
 
 
 class Reestablish(Shape, frozen=True):
-    """The heads of both logs as I hold them: [mine, yours]."""
+    """The heads of both logs as I hold them: mine, yours; and below which height I promised to refuse your words."""
 
     own_size: Size
     own_root: Digest
     peer_size: Size
     peer_root: Digest
+    floor: Height
 
 
 class ResumeAsk(Shape, frozen=True):

@@ -5,18 +5,21 @@
 [REC-3] Every batch comes after what it has seen of the other log, so that it joins at once. Where both hold both logs,
 such an order exists: it is the one in which they were written.
 [REC-4] What was given back counts by our own signature alone.
+[REC-6] A peer that promised to refuse what we signed below a height gets it signed anew: a disk may forget a promise
+that it got, or remember one and forget what came after it.
 [REC-5] What a peer lacks is sent as fast as it takes it: whole logs do not fit on a line.
 """
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, require
-from l1.rules.commitment import decode_commitment, open_commitment
+from l1.rules.commitment import Commitment, decode_commitment, open_commitment
 from l1.rules.log.leaves import decode_parts, leaf_hashes
 from l2.protocol.batch import Batch, decode_batch, encode_batch
 from l2.protocol.channel import Channel, commitment_at, own_head, says_something
 from l2.protocol.events import Arrived, Effect, Send
 from l2.protocol.log import tiles
 from l2.protocol.messages import Message, Reestablish, decode_reestablish
+from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged, batch_key
 from l2.protocol.stored import check_stored
 from l2.protocol.writer import fold_rows
@@ -35,6 +38,7 @@ def connect(channel: Channel) -> list[Effect]:
 def disconnect(channel: Channel) -> None:
     channel.connected = channel.established = False
     channel.resend_at = channel.give_back_at = None
+    channel.doubtful = False
     channel.resume_asked = channel.final_said = channel.final_heard = channel.line_is_full = False
     channel.held.clear()  # they come again
 
@@ -45,6 +49,7 @@ def heads(channel: Channel) -> Effect:
         own_root=channel.own.frontier.root(),
         peer_size=channel.peer.size,
         peer_root=channel.peer.frontier.root(),
+        floor=channel.row.peer_floor,
     )
     return Send(Message.REESTABLISH, encode(said))
 
@@ -54,6 +59,7 @@ def reestablish(channel: Channel, payload: bytes) -> None:
     said: Reestablish = decode_reestablish(payload)
     channel.established = True
     channel.peer_said = said.own_size
+    channel.renew_below = said.floor
     channel.final_said = False
     channel.resend_at = channel.give_back_at = None
     if said.peer_size > channel.own.size:
@@ -63,9 +69,8 @@ def reestablish(channel: Channel, payload: bytes) -> None:
         require(root == said.peer_root, Fault.UNKNOWN_HEAD, "the peer holds a head of ours that we did not sign")
         channel.resend_at = said.peer_size if said.peer_size < channel.own.size else None
     if said.own_size < channel.peer.size:
-        known = channel.rows.get(batch_key(1 - channel.side, said.own_size)) is not None
-        require(known, Fault.LOG_GAP, f"no batch of yours starts at {said.own_size}")
-        channel.give_back_at = said.own_size
+        # Where no batch starts there, its disk is of another history: it learns so from its own signature.
+        channel.give_back_at = channel.readers[1 - channel.side].first_of(said.own_size)
 
 
 def own_head_or_fault(channel: Channel, size: int) -> tuple[bytes, int]:
@@ -89,7 +94,7 @@ def resend(channel: Channel) -> list[Effect]:
             channel.give_back_at = after if after < size else None
         else:
             assert channel.resend_at is not None
-            message, after = _signed_anew(channel, channel.resend_at)
+            message, after = _outgoing(channel, channel.resend_at)
             effects.append(Send(Message.BATCH, message))
             channel.resend_at = after if after < channel.own.size else None
     return effects
@@ -111,18 +116,29 @@ def _may_resend(channel: Channel) -> bool:
     at, theirs = channel.resend_at, channel.give_back_at
     if at is None or not (channel.resumed or channel.row.finals[channel.side] is not None):
         return False
+    if channel.phase is not Phase.OPEN and _said_at(channel, channel.side, at).height < channel.renew_below:
+        return False  # it would be refused, and nothing is signed any more
     return theirs is None or _seen_at(channel, channel.side, at) <= theirs
 
 
 def _seen_at(channel: Channel, side: int, first: int) -> int:
     """How much of the other log a stored batch has seen."""
-    return decode_commitment(channel.readers[side].message(first).commitment.body).seen_size
+    return _said_at(channel, side, first).seen_size
 
 
-def _signed_anew(channel: Channel, first: int) -> tuple[bytes, int]:
-    """[ROT-3] A batch of ours as it is stored; if a key signed it that gave way since, under the new one."""
+def _said_at(channel: Channel, side: int, first: int) -> Commitment:
+    return decode_commitment(channel.readers[side].message(first).commitment.body)
+
+
+def _outgoing(channel: Channel, first: int) -> tuple[bytes, int]:
+    """A batch of ours as it is stored; [ROT-3] under the new key if its own gave way since; [REC-6] at the height of
+    now if the peer would refuse its own, or if one before it was renewed: heights never fall along a log."""
     message, after = _stored(channel, channel.side, first)
-    batch = channel.readers[channel.side].message(first)
+    batch, said = channel.readers[channel.side].message(first), _said_at(channel, channel.side, first)
+    if channel.phase is Phase.OPEN and said.height < channel.renew_below:
+        signed, channel.renew_below = channel.renew(said), max(channel.renew_below, channel.height)
+        return encode_batch(batch.publics, batch.privates, signed), after
+    channel.renew_below = max(channel.renew_below, said.height)
     if batch.commitment.key >= channel.me.key:
         return message, after
     signed = channel.sign_again(batch.commitment)
@@ -153,6 +169,10 @@ def given_back(channel: Channel, payload: bytes, own_keys: dict[int, bytes]) -> 
     commitment = open_commitment(batch.commitment, channel.context, key)
     require(commitment.side == channel.side, Fault.BAD_SIGNATURE, "that is not a batch of our log")
     first, side = commitment.size - len(batch.publics), channel.side
+    if first < channel.own.size:
+        known = commitment_at(channel, side, commitment.size)
+        same = known is not None and decode_commitment(known.body).root == commitment.root
+        require(same, Fault.UNKNOWN_HEAD, f"we signed another head of {commitment.size} entries than our disk holds")
     if first != channel.own.size or commitment.seen_size > channel.peer.size:
         return []
     entries, terms = decode_parts(batch.publics, batch.privates)

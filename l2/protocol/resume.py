@@ -6,17 +6,17 @@ knows, and above what it asked with before. So two processes of one hospital nev
 [START-3] If the peer holds more of our log than we do, it gives it back first; then we go on.
 [START-4] Batches that the peer never got are signed again at the new height: same size, same root, same words.
 [START-5] A channel that is closing needs no `resume`: nothing is signed in it any more.
+[START-7] Before it has resumed a process blames nobody for what does not fit its disk: that may be a copy from before a
+loss, with words that were never heard and then written otherwise. It signs nothing, and tells its operator.
 [START-6] Who did not find its log on its own disk shows the `resume` to the chain at once: the peer may hold more than
 it said, and what it kept back must not count before we can answer.
 """
 
-from msgspec.structs import replace
-
 from l1.ground.codec import encode
-from l1.ground.faults import Fault, require
+from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import VERSION
 from l1.ground.signing import Purpose
-from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, open_resume, sign_shape
+from l1.rules.commitment import Resume, Signed, decode_commitment, open_resume, sign_shape
 from l1.rules.transactions import ResumeChannel
 from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel
@@ -28,7 +28,7 @@ from l2.protocol.reconnect import heads, own_head_or_fault
 from l2.protocol.rows import batch_key
 from l2.protocol.state_rows import change
 
-__all__ = ["ask_resume", "proceed_resume", "resume_asked", "resume_given"]
+__all__ = ["ask_resume", "doubt", "proceed_resume", "resume_asked", "resume_given"]
 
 ASK_AGAIN_BLOCKS = 3  # without an answer for so long, ask with a newer height: the peer may have known better
 
@@ -99,17 +99,23 @@ def proceed_resume(channel: Channel) -> list[Effect]:
     if resume.size > channel.own.size:
         return []
     root, _ = own_head_or_fault(channel, resume.size)
-    require(root == resume.root, Fault.BAD_RESUME, "the peer names a head of ours that we did not sign")
+    require(root == resume.root, Fault.UNKNOWN_HEAD, "the peer names a head of ours that we did not sign")
     settled = 0 if channel.l1 is None else channel.l1.sides[channel.side].settled.size
     require(channel.own.size >= settled, Fault.BAD_RESUME, f"of {settled} settled entries of ours the peer holds fewer")
     effects: list[Effect] = [change(channel, resume=waiting)]
     channel.resumed, channel.resume_waiting = True, None
-    effects += _sign_again(channel, resume.size)
+    effects += _sign_again(channel, min(resume.size, _void_size(channel)))
     if channel.established:
         effects.append(heads(channel))  # anything that could not be joined before is sent again
     effects.append(Resumed())
     came_back = channel.own.size > channel.loaded
     return [*effects, _show(channel, waiting)] if came_back or channel.forgot else effects
+
+
+def doubt(channel: Channel, refused: Refused) -> list[Effect]:
+    """[START-7] What the peer says does not fit our disk. On this connection nothing more is taken from it."""
+    channel.doubtful, channel.resume_waiting = True, None
+    return [Tell("doubt", f"{refused}. Either our disk is a copy from before a loss, or the peer lies")]
 
 
 def _show(channel: Channel, signed: Signed) -> Submit:
@@ -119,21 +125,24 @@ def _show(channel: Channel, signed: Signed) -> Submit:
     return Submit(ResumeChannel(channel=channel.id, resume=signed), why)
 
 
+def _void_size(channel: Channel) -> int:
+    """What is behind it was perhaps made void on the chain by a `resume` that a later disk of ours showed."""
+    ours = None if channel.l1 is None else channel.l1.sides[channel.side]
+    newest = 0 if channel.own.commitment is None else channel.own.commitment.height
+    return ours.resume_size if ours is not None and newest < ours.resume_height else channel.own.size
+
+
 def _sign_again(channel: Channel, size: int) -> list[Effect]:
-    """[START-4] The same heads at the new height, for batches that the peer does not hold."""
+    """[START-4] The same heads at the new height, for batches that the peer does not hold or the chain calls void."""
     rows: list[tuple[bytes, bytes]] = []
-    at, reader = size, channel.readers[channel.side]
+    reader = channel.readers[channel.side]
+    at = reader.first_of(size) if size < channel.own.size else size
     while at < channel.own.size:
         batch = reader.message(at)
-        signed = _renewed(channel, decode_commitment(batch.commitment.body))
+        signed = channel.renew(decode_commitment(batch.commitment.body))
         rows.append((batch_key(channel.side, at), encode_batch(batch.publics, batch.privates, signed)))
         at += len(batch.publics)
         if at == channel.own.size:
             channel.own.advance(channel.own.frontier, signed)
     reader.forget()
     return [channel.persist([*rows, channel.log_row(channel.side)])] if rows else []
-
-
-def _renewed(channel: Channel, old: Commitment) -> Signed:
-    fresh = replace(old, height=channel.height)
-    return sign_shape(channel.me.signer, channel.me.key, Purpose.COMMITMENT, channel.context, fresh)

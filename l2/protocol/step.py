@@ -39,6 +39,23 @@ from l2.protocol.writer import may_cut, write
 
 __all__ = ["has_work", "step"]
 
+_AGAINST_OUR_DISK = frozenset(
+    {
+        Fault.AFTER_CLOSING,
+        Fault.BELOW_RESUME,
+        Fault.EQUIVOCATION,
+        Fault.EXPIRED,
+        Fault.HEIGHT_FALLS,
+        Fault.LOG_GAP,
+        Fault.NOT_COVERED,
+        Fault.UNKNOWN_HEAD,
+        Fault.WINDOW_EXCEEDED,
+        Fault.WRONG_ROOT,
+        Fault.WRONG_SPENT,
+    }
+)
+"""What is a fault only if what we hold is what we signed and took in."""
+
 
 def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
     """Take events in order, then write what can be written. `own_keys`: all channel keys we ever had, by number.
@@ -54,14 +71,14 @@ def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[
         try:
             effects += _take(channel, event, now_ms, own_keys)
         except Refused as refused:
-            effects += _freeze(channel, refused)
+            effects += _blame(channel, refused)
         except LocalError:
             channel.rows.drop()
             raise
     try:
         effects += resume.proceed_resume(channel)
     except Refused as refused:
-        effects += _freeze(channel, refused)
+        effects += _blame(channel, refused)
     peer_answers_no_more = channel.row.finals[1 - channel.side] is not None
     if channel.queue and (channel.phase is not Phase.OPEN or peer_answers_no_more):
         effects += _decline(channel)
@@ -77,8 +94,13 @@ def has_work(channel: Channel) -> bool:
     return may_cut(channel) or reconnect.has_more(channel)
 
 
-def _freeze(channel: Channel, refused: Refused) -> list[Effect]:
-    """The peer did what it must not: sign nothing more, keep what it said, tell. An operator decides the rest."""
+def _blame(channel: Channel, refused: Refused) -> list[Effect]:
+    """The peer did what it must not: sign nothing more, keep what it said, tell. An operator decides the rest.
+
+    [START-7] Unless this process has not resumed, and it is our disk that may be wrong.
+    """
+    if not channel.resumed and refused.fault in _AGAINST_OUR_DISK:
+        return resume.doubt(channel, refused)
     if isinstance(refused, Misconduct):
         return keep_case(channel, refused.charge, refused.evidence, refused.detail, refused.fault)
     moved = move(channel, Cue.PEER_FAULT, str(refused))
@@ -153,7 +175,7 @@ def _decline(channel: Channel) -> list[Effect]:
 
 
 def _message(channel: Channel, type_: int, payload: bytes, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
-    if channel.phase in (Phase.FROZEN, Phase.SETTLED):
+    if channel.phase in (Phase.FROZEN, Phase.SETTLED) or channel.doubtful:
         return []
     if not channel.established and type_ != Message.REESTABLISH:
         return []  # [REC-1]

@@ -67,7 +67,7 @@ def test_held_batches_are_forgotten_with_the_line_they_came_on() -> None:
         assert mallory.say(mallory.requests(at=CLOCK_SKEW_MS_MAX + 1)) is None
         mallory.pair.do(0, Disconnected())
         mallory.pair.do(0, Connected())
-        heads = Reestablish(own_size=0, own_root=EMPTY_ROOT, peer_size=0, peer_root=EMPTY_ROOT)
+        heads = Reestablish(own_size=0, own_root=EMPTY_ROOT, peer_size=0, peer_root=EMPTY_ROOT, floor=0)
         assert mallory.say(encode(heads), Message.REESTABLISH) is None
 
 
@@ -85,7 +85,7 @@ def test_what_comes_before_the_heads_is_left_over_and_passed_over() -> None:
     mallory.pair.do(0, Disconnected())
     mallory.pair.do(0, Connected())
     assert mallory.say(wrong := mallory.requests(root=digest(b"root"))) is None
-    heads = Reestablish(own_size=0, own_root=EMPTY_ROOT, peer_size=0, peer_root=EMPTY_ROOT)
+    heads = Reestablish(own_size=0, own_root=EMPTY_ROOT, peer_size=0, peer_root=EMPTY_ROOT, floor=0)
     assert mallory.say(encode(heads), Message.REESTABLISH) is None
     assert mallory.say(wrong) is Fault.WRONG_ROOT
 
