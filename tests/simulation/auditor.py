@@ -6,13 +6,15 @@ A rule that breaks raises `Violation`, which names it. What hospitals said is ke
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from l1.ground.faults import Refused
 from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, decode_resume, open_commitment
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Checkpoint, Close
-from l2.protocol.batch import decode_batch
-from l2.protocol.channel import commitment_at, decode_channel_row, decode_log_row
+from l2.protocol.batch import Batch, decode_batch, open_stored
+from l2.protocol.channel import ChannelRow, commitment_at, decode_channel_row, decode_log_row
 from l2.protocol.events import Event, Froze, MessageReceived, Send, Submit
 from l2.protocol.limits import HELD_BATCHES_MAX, QUEUED_ENTRIES_MAX, WINDOW_BATCHES
 from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
@@ -48,7 +50,6 @@ class Signer:
     top: Commitment | None = None
     largest: int = 0  # the greatest size that it ever said and that no `resume` made void
     resumes: list[Resume] = field(default_factory=list)
-    accepted: set[int] = field(default_factory=set)  # heights of those that it resumed by
     acknowledged: int = 0
     acknowledged_root: bytes = b""
     last_word: int | None = None  # the size of its final commitment, once said
@@ -56,6 +57,31 @@ class Signer:
     seen: set[tuple[int, bytes]] = field(default_factory=set)  # the peer's heads that it ever signed for
     held: int = 0  # how much of the peer's log its disk held when the close was posted
     income: int | None = None  # what its disk knew the peer to have paid when the close was posted
+
+
+def _row(node: "Node", channel: bytes) -> ChannelRow | None:
+    hurt = node.suspect == channel or node.disk.is_hurt(channel)
+    stored = None if hurt else node.disk.rows(channel).get(state_key())
+    return None if stored is None else decode_channel_row(stored)
+
+
+def _floor(node: "Node", channel: bytes) -> int:
+    """The newest promise that a disk remembers."""
+    row = _row(node, channel)
+    return 0 if row is None else row.peer_floor
+
+
+def _resumed_at(node: "Node", channel: bytes) -> int | None:
+    """The height of the newest `resume` that a disk remembers to have got."""
+    row = _row(node, channel)
+    return None if row is None or row.resume is None else decode_resume(row.resume.body).height
+
+
+def _is_renewed(stored: Batch, sent: Batch, said: Commitment) -> bool:
+    """Whether a batch that was sent again is the stored one: the same entries, and the same words at a later height."""
+    before = decode_commitment(stored.commitment.body)
+    same = replace(before, height=said.height) == said and said.height >= before.height
+    return same and (stored.publics, stored.privates) == (sent.publics, sent.privates)
 
 
 class Auditor:
@@ -79,30 +105,37 @@ class Auditor:
     # -- what is said -----------------------------------------------------------------------------------------------
 
     def said(self, keeper: "Keeper", send: Send) -> None:
-        """A message leaves an honest process."""
+        """A message leaves an honest process: what it says stands on its disk, and contradicts nothing said before."""
         self._world.note_message(keeper, send)
-        rows = keeper.node.disk.rows(keeper.id)
+        if not keeper.node.disk.is_hurt(keeper.id):  # what cannot be read cannot be compared either
+            self._check_durable(keeper, send)
         match send.type:
             case Message.BATCH:
-                batch = decode_batch(send.payload)
-                commitment = decode_commitment(batch.commitment.body)
-                stored = rows.get(batch_key(keeper.side, commitment.size - len(batch.publics)))
-                self.require(stored == send.payload, "durable before visible", f"a batch of {commitment.size} entries")
-                self._note(keeper, commitment)
+                self._note(keeper, decode_commitment(open_stored(send.payload).commitment.body))
             case Message.SHUTDOWN:
-                state = decode_channel_row(rows.get(state_key()) or b"")
-                self.require(
-                    state.finals[keeper.side] is not None, "durable before visible", "a last word that is not written"
-                )
-                self._note(keeper, decode_commitment(decode_shutdown(send.payload).final.body))
-                signer = self.signer(keeper.id, keeper.side)
-                signer.last_word = decode_commitment(decode_shutdown(send.payload).final.body).size
+                final = decode_commitment(decode_shutdown(send.payload).final.body)
+                self._note(keeper, final)
+                self.signer(keeper.id, keeper.side).last_word = final.size
+            case Message.RESUME_GIVEN:
+                self._note_resume(resume_in(decode_resume_given(send.payload).resume))
+            case _:
+                pass
+
+    def _check_durable(self, keeper: "Keeper", send: Send) -> None:
+        rows, checker = keeper.node.disk.rows(keeper.id), "durable before visible"
+        state = decode_channel_row(rows.get(state_key()) or b"")
+        match send.type:
+            case Message.BATCH:
+                batch = open_stored(send.payload)
+                said = decode_commitment(batch.commitment.body)
+                stored = rows.get(batch_key(keeper.side, said.size - len(batch.publics)))
+                same = stored == send.payload or (stored is not None and _is_renewed(open_stored(stored), batch, said))
+                self.require(same, checker, f"a batch of {said.size} entries")
+            case Message.SHUTDOWN:
+                self.require(state.finals[keeper.side] is not None, checker, "a last word that is not written")
             case Message.RESUME_GIVEN:
                 resume = resume_in(decode_resume_given(send.payload).resume)
-                state = decode_channel_row(rows.get(state_key()) or b"")
-                promised = state.peer_floor >= resume.height
-                self.require(promised, "durable before visible", "a resume whose promise is not written")
-                self._note_resume(resume)
+                self.require(state.peer_floor >= resume.height, checker, "a resume whose promise is not written")
             case _:
                 pass
 
@@ -112,8 +145,9 @@ class Auditor:
         shown: tuple[Signed, ...] = ()
         match submit.action:
             case Close(own=own):
-                state = decode_channel_row(keeper.node.disk.rows(keeper.id).get(state_key()) or b"")
-                self.require(state.phase != Phase.OPEN, "durable before visible", "a close without its `closing`")
+                state = _row(keeper.node, keeper.id)
+                written = state is None or state.phase != Phase.OPEN
+                self.require(written, "durable before visible", "a close without its `closing`")
                 signer.last_word = keeper.channel.own.size
                 shown = () if own is None else (own,)
             case Checkpoint(heads=heads):
@@ -163,10 +197,8 @@ class Auditor:
         signed = keeper.channel.row.resume
         if signed is None or keeper.node.is_mallory:
             return
-        resume = decode_resume(signed.body)
-        self.signer(keeper.id, keeper.side).accepted.add(resume.height)
         if self._world.peer_of(keeper).is_mallory:
-            self._note_resume(resume)
+            self._note_resume(decode_resume(signed.body))
 
     def _note_resume(self, resume: Resume) -> None:
         """Words of the resuming side that its peer never held are void from here on."""
@@ -210,16 +242,19 @@ class Auditor:
 
     def restored(self, node: "Node") -> None:
         """An operator went back in time: its last words may be forgotten, for its peer keeps them; and so may a
-        `resume` that its peer never got, for nobody can show it."""
+        `resume` that neither side knows of any more, nor the chain: nobody can show it."""
         for (channel, side), signer in self.signers.items():
             own_side = self._world.side_of(node, channel)
+            if own_side is None:
+                continue
             if own_side == side:
                 signer.last_word = None
                 signer.income = None
-            elif own_side is not None:
-                stored = None if node.suspect == channel else node.disk.rows(channel).get(state_key())
-                floor = 0 if stored is None else decode_channel_row(stored).peer_floor
-                signer.resumes = [r for r in signer.resumes if r.height <= floor or r.height in signer.accepted]
+            row = self._world.chain.channels[channel]
+            hospitals = [self._world.node_of(each) for each in row.opening.hospitals]
+            shown, floor = row.sides[side].resume_height, _floor(hospitals[1 - side], channel)
+            known = _resumed_at(hospitals[side], channel)
+            signer.resumes = [r for r in signer.resumes if r.height <= floor or r.height in (shown, known)]
 
     def check_total(self, keeper: "Keeper") -> None:
         """An honest hospital holds no signed total of its peer that its own fold does not come to."""
@@ -302,7 +337,7 @@ class Auditor:
     def _known(self, row: L1Channel, side: int) -> tuple[int, int]:
         """Size and total of the peer's log on a hospital's disk; nothing where rows of it are hurt."""
         node = self._world.node_of(row.opening.hospitals[side])
-        if node.suspect == row.id:
+        if node.suspect == row.id or node.disk.is_hurt(row.id):
             return (0, 0)
         stored = node.disk.rows(row.id).get(head_key(1 - side))
         signed = None if stored is None else decode_log_row(stored).commitment
@@ -344,6 +379,8 @@ class Auditor:
     def check_folds(self, keeper: "Keeper") -> None:
         """What the fold says is what a plain reading of both logs says."""
         if keeper.node.is_mallory:
+            return
+        if keeper.node.disk.is_hurt(keeper.id):
             return
         wrong = check_log(keeper.channel)
         if wrong is not None:

@@ -4,6 +4,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from random import Random
 
+from l2.protocol.rows import open_row, seal_row
+
 __all__ = ["Disk", "Group", "MemoryRows"]
 
 Group = list[tuple[bytes, Sequence[tuple[bytes, bytes]]]]
@@ -13,35 +15,52 @@ _EXPLAINS_ONLY = b"nvjc"  # nodes, reasons, journal: nothing is decided by them
 
 
 class MemoryRows:
-    """One channel's rows, in order."""
+    """One channel's rows, in order, each with the product's own checksum."""
 
-    def __init__(self) -> None:
+    def __init__(self, channel: bytes) -> None:
+        self._channel = channel
         self._keys: list[bytes] = []
         self._values: dict[bytes, bytes] = {}
+        self.hurt: set[bytes] = set()  # keys of damaged rows
 
     def put(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         for key, value in rows:
             if key not in self._values:
                 self._keys.insert(bisect_left(self._keys, key), key)
-            self._values[key] = value
+            self._values[key] = seal_row(self._channel + key, value)
+            self.hurt.discard(key)
+
+    def _open(self, key: bytes) -> bytes:
+        return open_row(self._channel + key, self._values[key])
 
     def get(self, key: bytes) -> bytes | None:
-        return self._values.get(key)
+        """Raises `Damaged`, as the others do."""
+        return self._open(key) if key in self._values else None
 
     def floor(self, key: bytes) -> tuple[bytes, bytes] | None:
         at = bisect_right(self._keys, key)
-        return (self._keys[at - 1], self._values[self._keys[at - 1]]) if at else None
+        return (self._keys[at - 1], self._open(self._keys[at - 1])) if at else None
 
     def scan(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
         for key in self._keys[bisect_left(self._keys, first) : bisect_left(self._keys, last)]:
-            yield key, self._values[key]
+            yield key, self._open(key)
+
+    def flip(self, key: bytes, rng: Random) -> None:
+        """Turn one bit of a stored row."""
+        value = bytearray(self._values[key])
+        value[rng.randrange(len(value))] ^= 1 << rng.randrange(8)
+        self._values[key] = bytes(value)
+        self.hurt.add(key)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._values
 
     def keys(self) -> list[bytes]:
         return self._keys
 
     def copy(self) -> "MemoryRows":
-        made = MemoryRows()
-        made._keys, made._values = list(self._keys), dict(self._values)
+        made = MemoryRows(self._channel)
+        made._keys, made._values, made.hurt = list(self._keys), dict(self._values), set(self.hurt)
         return made
 
     def __eq__(self, other: object) -> bool:
@@ -58,7 +77,12 @@ class Disk:
         self.is_full = False
 
     def rows(self, channel: bytes) -> MemoryRows:
-        return self.channels.setdefault(channel, MemoryRows())
+        if channel not in self.channels:
+            self.channels[channel] = MemoryRows(channel)
+        return self.channels[channel]
+
+    def is_hurt(self, channel: bytes) -> bool:
+        return channel in self.channels and bool(self.channels[channel].hurt)
 
     def write(self, group: Group) -> None:
         for channel, rows in group:
@@ -86,11 +110,8 @@ class Disk:
             return None
         channel = rng.choice(list(self.channels))
         rows = self.channels[channel]
-        keys = [key for key in rows.keys() if key[0] not in _EXPLAINS_ONLY and rows.get(key)]  # noqa: SIM118
+        keys = [key for key in rows.keys() if key[0] not in _EXPLAINS_ONLY]  # noqa: SIM118
         if not keys:
             return None
-        key = rng.choice(keys)
-        value = bytearray(rows.get(key) or b"")
-        value[rng.randrange(len(value))] ^= 1 << rng.randrange(8)
-        rows.put([(key, bytes(value))])
+        rows.flip(rng.choice(keys), rng)
         return channel

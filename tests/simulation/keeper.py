@@ -23,8 +23,10 @@ from l2.protocol.events import (
     Resumed,
     Send,
     Submit,
+    Tell,
 )
 from l2.protocol.phases import Phase
+from l2.protocol.rows import Damaged
 from tests.simulation.line import INBOX_EVENTS, Line
 
 if TYPE_CHECKING:
@@ -104,6 +106,9 @@ class Keeper:
         world.events += len(events)
         try:
             effects = world.core.step(self.channel, events, self.node.clock_ms(), self.own_keys)
+        except Damaged as wrong:
+            self.node.found_damage(self.id, wrong, "when it was read")
+            return None
         except LocalError:
             return None
         except Exception as error:
@@ -160,6 +165,8 @@ class Keeper:
                 world.judged += len(effect.entries)
             case Froze():
                 auditor.froze(self, effect)
+            case Tell(what="doubt"):
+                self.node.doubt(self)
             case _:
                 pass
 

@@ -19,7 +19,8 @@ from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import account_of
 from l2.protocol.channel import Me, new_rows
 from l2.protocol.events import BlockSeen, Effect, MessageReceived, PeerKeysSeen, Send, Submit, Tick
-from l2.protocol.rows import state_key
+from l2.protocol.rows import Damaged, state_key
+from l2.protocol.stored import check_signed
 from tests.simulation.auditor import Violation
 from tests.simulation.chain import START_MS
 from tests.simulation.disk import Disk, MemoryRows
@@ -56,10 +57,13 @@ class Node:
         self.started_height = -1
         self.skew_ms = 0
         self.chain_until = 0  # the chain is out of reach until then
-        self.suspect: bytes | None = None  # a channel whose rows were hurt while we were down
+        self.suspect: bytes | None = None  # a channel whose rows were torn while we were down
         self.sync_fails = False
         self._waiting: deque[_Waiting] = deque()
         self._syncing: list[_Waiting] = []
+
+    def public_keys(self) -> dict[int, bytes]:
+        return {CHANNEL_NUMBER: self.key.public_key}
 
     def clock_ms(self) -> int:
         return START_MS + self.world.now + self.skew_ms
@@ -191,19 +195,47 @@ class Node:
         if row.phase == L1Phase.SETTLED:
             return
         rows = self.disk.rows(row.id)
-        is_new = rows.get(state_key()) is None
+        is_new = state_key() not in rows
         if is_new:
             rows.put(new_rows(row.opening, row.opening.hospitals.index(self.id)))
         fresh = is_new and row.opened_at > self.started_height
         me = Me(self.key, CHANNEL_NUMBER, digest(b"secret" + row.id))
         try:
             channel = self.world.core.load(rows, me, self.world.chain.id, fresh=fresh)
+            channel.keys_ever = self.world.keys_ever(row)
+            check_signed(channel, channel.keys_ever)
+        except Damaged as wrong:
+            self.found_damage(row.id, wrong, "at a start")
+            return
         except (AssertionError, LookupError, Refused) as wrong:
             raise Violation("a start reads what was written", f"hospital {self.number}: {wrong!r}") from wrong
         channel.batch_entries = self.world.weather.batch_entries
         keeper = Keeper(self, channel)
         self.keepers[row.id] = keeper
         keeper.dial_later()
+
+    def found_damage(self, channel: bytes, wrong: Damaged, when: str) -> None:
+        """The product named a damaged row: its process ends, and the operator replaces the rows."""
+        if not self.disk.is_hurt(channel):
+            raise Violation("only damage is called so", f"hospital {self.number}: {wrong}")
+        self.world.counts[f"damaged row named {when}"] += 1
+        self.world.set_behind(self)
+        self.crash()
+        self.world.troubles.replace(self, channel)
+
+    def doubt(self, keeper: Keeper) -> None:
+        """The peer says what does not fit our disk. An operator who restored an old copy has it all from the peer."""
+        self.world.counts["doubts"] += 1
+        if self.world.is_behind(self, keeper.id):
+            self.world.after(self.world.rng.randint(1_000, 10_000), self._restore_from_peer, self.process, keeper.id)
+
+    def _restore_from_peer(self, process: int, channel: bytes) -> None:
+        if process == self.process and self.is_up:
+            self.world.counts["restored from the peer"] += 1
+            self.crash()
+            self.world.set_behind(self)
+            self.disk.channels.pop(channel, None)
+            self.world.auditor.restored(self)
 
     def forget(self, channel: bytes) -> None:
         """A channel that is over, on the disk and in every copy of it."""
@@ -255,4 +287,4 @@ class Node:
         try:
             return is_hurt(self.disk.rows(channel), me, self.world.chain.id)
         except LocalError:
-            return "load"
+            return "a start"

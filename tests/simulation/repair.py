@@ -1,4 +1,4 @@
-"""What a hospital notices of hurt rows: at the start, or when both logs are read again from entry 0."""
+"""What a hospital notices of torn rows: at the start, or when both logs are read again from entry 0."""
 
 from l1.ground.faults import Refused
 from l1.ground.merkle import Frontier
@@ -16,11 +16,11 @@ _NOTICED = (Refused, AssertionError, LookupError, ValueError)
 
 
 def is_hurt(rows: MemoryRows, me: Me, chain: bytes) -> str | None:
-    """ "load" if a start notices, "reading again" if only that does, None if nobody does."""
+    """ "a start" if that notices, "reading again" if only that does, None if nobody does."""
     try:
         channel = load(rows, me, chain, fresh=False)
     except _NOTICED:
-        return "load"
+        return "a start"
     try:
         return None if read_again(channel, rows) else "reading again"
     except _NOTICED:

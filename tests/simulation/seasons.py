@@ -116,6 +116,7 @@ def calm(world: World) -> None:
     for node in world.nodes:
         node.disk.is_full = node.sync_fails = False
         node.skew_ms = node.chain_until = 0
+        world.troubles.examine(node)
         world.after(1, node.start)
     _within(world, JOIN_MS, lambda: _not_level(world), "liveness: level in calm weather")
     _look(world)

@@ -1,11 +1,13 @@
 """The storm: every trouble comes again and again at random, and hospitals and operators go on with their work."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Deposit
 from l2.protocol.events import Append, AskCheckpoint, AskClose
 from l2.protocol.phases import Phase
+from l2.protocol.rows import Damaged
 from tests.simulation.disk import MemoryRows
 from tests.simulation.keeper import Keeper
 from tests.simulation.node import Node
@@ -180,15 +182,16 @@ class Troubles:
         return True
 
     def _damaged_row(self) -> bool:
-        """A bit of a row turns over while the hospital is down."""
+        """A bit of a row turns over, while the hospital is down or under its feet."""
         node, world = self._a_node(), self._world
         if node is None or not self.may_forget(node):
             return False
-        node.crash()
-        node.suspect = node.disk.damage(world.rng)
-        if node.suspect is not None:
+        if world.rng.random() < 0.5:
+            node.crash()
+        hurt = node.disk.damage(world.rng)
+        if hurt is not None:
             world.set_behind(node)
-        return node.suspect is not None
+        return hurt is not None
 
     def _clock_jump(self) -> bool:
         node, world = self._a_node(), self._world
@@ -229,16 +232,36 @@ class Troubles:
         return not any(world.is_behind(world.node_of(each), channel) for channel, each in pairs if each != node.id)
 
     def repair(self, node: Node) -> None:
-        """A start with hurt rows: noticed, or not; then the operator restores what there is."""
+        """A start after a torn write: noticed, or not; then the operator restores what there is."""
         world, channel = self._world, node.suspect
         assert channel is not None
         node.suspect = None
         noticed = node.check_disk(channel)
-        world.counts[f"hurt rows noticed by {noticed or 'nobody'}"] += 1
-        copy = node.shelf[-1].get(channel) if node.shelf else None
-        node.shelf = []
-        node.disk.channels[channel] = copy.copy() if copy is not None and world.rng.random() < 0.5 else MemoryRows()
-        world.auditor.restored(node)
+        world.counts[f"torn write noticed by {noticed or 'nobody'}"] += 1
+        self.replace(node, channel)
+
+    def replace(self, node: Node, channel: bytes) -> None:
+        """Rows that are known to be hurt give way to a copy, or to none."""
+        copy = next(
+            (rows[channel] for rows in reversed(node.shelf) if channel in rows and not rows[channel].hurt), None
+        )
+        self._world.set_behind(node)
+        node.disk.channels.pop(channel, None)
+        if copy is not None and self._world.rng.random() < 0.5:
+            node.disk.channels[channel] = copy.copy()
+        self._world.auditor.restored(node)
+
+    def examine(self, node: Node) -> None:
+        """An operator has every row read: whatever is damaged is named."""
+        for channel in [channel for channel in node.disk.channels if node.disk.is_hurt(channel)]:
+            rows = node.disk.channels[channel]
+            for key in sorted(rows.hurt):
+                with suppress(Damaged):
+                    rows.get(key)
+                    self._world.auditor.violated("a damaged row is never a value", f"row {key.hex()}")
+            self._world.counts["damaged row named when all was read"] += 1
+            node.crash()
+            self.replace(node, channel)
 
     def _backup(self) -> bool:
         node = self._a_node()
@@ -251,16 +274,13 @@ class Troubles:
         node = self._a_node()
         if node is None or not node.shelf or not self.may_forget(node):
             return False
-        at = self._world.rng.randrange(len(node.shelf))
-        node.shelf = node.shelf[: at + 1]  # what was copied after it may tell of what will now never have been
-        self._restore(node, node.shelf[at])
+        self._restore(node, self._world.rng.choice(node.shelf))
         return True
 
     def _restore_nothing(self) -> bool:
         node = self._a_node()
         if node is None or not self.may_forget(node):
             return False
-        node.shelf = []
         self._restore(node, {})
         return True
 

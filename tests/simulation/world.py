@@ -11,6 +11,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
+from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l2.protocol import channel as channel_module
 from l2.protocol import step as step_module
@@ -156,8 +157,13 @@ class World:
         row = self.chain.channels.get(channel)
         return row is not None and not any(self._by_id[each].is_mallory for each in row.opening.hospitals)
 
+    def keys_ever(self, row: L1Channel) -> tuple[dict[int, bytes], dict[int, bytes]]:
+        """All channel keys that each side of a channel ever registered, by number."""
+        first, second = (self._by_id[each].public_keys() for each in row.opening.hospitals)
+        return first, second
+
     def is_behind(self, node: Node, channel: bytes) -> bool:
-        return (node.number, channel) in self._behind
+        return (node.number, channel) in self._behind or node.disk.is_hurt(channel)
 
     def set_behind(self, node: Node) -> None:
         """A disk went back in time, or was hurt."""
