@@ -3,18 +3,15 @@
 A rule that breaks raises `Violation`, which names it. What hospitals said is kept per signer: one log of one channel.
 """
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
 
 from l1.ground.faults import Refused
 from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, decode_resume, open_commitment
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Checkpoint, Close
-from l2.protocol.batch import Batch, decode_batch, open_stored
-from l2.protocol.channel import ChannelRow, commitment_at, decode_channel_row, decode_log_row
+from l2.protocol.batch import decode_batch, open_stored
+from l2.protocol.channel import commitment_at, decode_channel_row, decode_log_row
 from l2.protocol.events import Event, Froze, MessageReceived, Send, Submit
 from l2.protocol.limits import HELD_BATCHES_MAX, QUEUED_ENTRIES_MAX, WINDOW_BATCHES
 from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
@@ -22,6 +19,7 @@ from l2.protocol.phases import Phase
 from l2.protocol.rows import batch_key, head_key, state_key
 from tests.simulation.decoding import resume_in
 from tests.simulation.reference import check_log
+from tests.simulation.words import Signer, Violation, channel_row, floor_on, is_renewed, resumed_at
 
 if TYPE_CHECKING:
     from tests.simulation.keeper import Keeper
@@ -32,56 +30,6 @@ __all__ = ["Auditor", "Violation"]
 
 UNSEEN_MAX = 4 * WINDOW_BATCHES + 8  # heads of ours that wait for the peer's `seen`; answers alone are not windowed
 INBOX_MAX = 512
-
-
-class Violation(AssertionError):  # noqa: N818 - it is a finding, not an error of the simulator
-    """A rule that was broken: `checker` is its name."""
-
-    def __init__(self, checker: str, detail: str) -> None:
-        super().__init__(f"{checker}: {detail}")
-        self.checker, self.detail = checker, detail
-
-
-@dataclass(slots=True)
-class Signer:
-    """What one hospital said about its own log in one channel, and what was promised about it."""
-
-    said: dict[int, Commitment] = field(default_factory=dict)
-    top: Commitment | None = None
-    largest: int = 0  # the greatest size that it ever said and that no `resume` made void
-    resumes: list[Resume] = field(default_factory=list)
-    acknowledged: int = 0
-    acknowledged_root: bytes = b""
-    last_word: int | None = None  # the size of its final commitment, once said
-    spent: int = 0  # the most that it ever said
-    seen: set[tuple[int, bytes]] = field(default_factory=set)  # the peer's heads that it ever signed for
-    held: int = 0  # how much of the peer's log its disk held when the close was posted
-    income: int | None = None  # what its disk knew the peer to have paid when the close was posted
-
-
-def _row(node: "Node", channel: bytes) -> ChannelRow | None:
-    hurt = node.suspect == channel or node.disk.is_hurt(channel)
-    stored = None if hurt else node.disk.rows(channel).get(state_key())
-    return None if stored is None else decode_channel_row(stored)
-
-
-def _floor(node: "Node", channel: bytes) -> int:
-    """The newest promise that a disk remembers."""
-    row = _row(node, channel)
-    return 0 if row is None else row.peer_floor
-
-
-def _resumed_at(node: "Node", channel: bytes) -> int | None:
-    """The height of the newest `resume` that a disk remembers to have got."""
-    row = _row(node, channel)
-    return None if row is None or row.resume is None else decode_resume(row.resume.body).height
-
-
-def _is_renewed(stored: Batch, sent: Batch, said: Commitment) -> bool:
-    """Whether a batch that was sent again is the stored one: the same entries, and the same words at a later height."""
-    before = decode_commitment(stored.commitment.body)
-    same = replace(before, height=said.height) == said and said.height >= before.height
-    return same and (stored.publics, stored.privates) == (sent.publics, sent.privates)
 
 
 class Auditor:
@@ -129,7 +77,7 @@ class Auditor:
                 batch = open_stored(send.payload)
                 said = decode_commitment(batch.commitment.body)
                 stored = rows.get(batch_key(keeper.side, said.size - len(batch.publics)))
-                same = stored == send.payload or (stored is not None and _is_renewed(open_stored(stored), batch, said))
+                same = stored == send.payload or (stored is not None and is_renewed(open_stored(stored), batch, said))
                 self.require(same, checker, f"a batch of {said.size} entries")
             case Message.SHUTDOWN:
                 self.require(state.finals[keeper.side] is not None, checker, "a last word that is not written")
@@ -145,7 +93,7 @@ class Auditor:
         shown: tuple[Signed, ...] = ()
         match submit.action:
             case Close(own=own):
-                state = _row(keeper.node, keeper.id)
+                state = channel_row(keeper.node, keeper.id)
                 written = state is None or state.phase != Phase.OPEN
                 self.require(written, "durable before visible", "a close without its `closing`")
                 signer.last_word = keeper.channel.own.size
@@ -252,8 +200,8 @@ class Auditor:
                 signer.income = None
             row = self._world.chain.channels[channel]
             hospitals = [self._world.node_of(each) for each in row.opening.hospitals]
-            shown, floor = row.sides[side].resume_height, _floor(hospitals[1 - side], channel)
-            known = _resumed_at(hospitals[side], channel)
+            shown, floor = row.sides[side].resume_height, floor_on(hospitals[1 - side], channel)
+            known = resumed_at(hospitals[side], channel)
             signer.resumes = [r for r in signer.resumes if r.height <= floor or r.height in (shown, known)]
 
     def check_total(self, keeper: "Keeper") -> None:
@@ -346,7 +294,7 @@ class Auditor:
 
     def _check_paid(self, row: L1Channel, side: int, node: "Node") -> None:
         own, peer = row.sides[side], row.sides[1 - side]
-        forfeits = row.stale and row.closer == side
+        forfeits = own.guilty or (row.stale and row.closer == side)
         self.require(not forfeits, "an honest hospital never forfeits", f"hospital {node.number} lost its bond")
         signer = self.signer(row.id, side)
         income = signer.income if signer.income is not None else self._known(row, side)[1]
