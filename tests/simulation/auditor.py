@@ -209,6 +209,9 @@ class Auditor:
         head, fold = keeper.channel.peer.commitment, keeper.channel.fold.logs[1 - keeper.side]
         same = head is None or keeper.node.is_mallory or head.spent == fold.spent
         self.require(same, "what is signed as spent was spent", f"{head}, the fold says {fold.spent}")
+        most = keeper.channel.deposits[1 - keeper.side] + keeper.channel.fold.logs[keeper.side].spent
+        covered = keeper.node.is_mallory or keeper.channel.l1 is None or fold.spent <= most
+        self.require(covered, "what is spent is covered", f"{fold.spent} of {most} credits")
 
     def check_equivocation(self, keeper: "Keeper", events: list[Event]) -> None:
         """An honest hospital that has just heard a second head of one size trusts its peer no more."""

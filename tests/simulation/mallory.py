@@ -27,7 +27,7 @@ from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in
 from tests.simulation.keeper import Keeper
 from tests.simulation.node import CHANNEL_NUMBER, Node
-from tests.simulation.workload import any_entries
+from tests.simulation.workload import any_entries, pay_for
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -198,11 +198,13 @@ class Mallory(Node):
     def _sign_batch(self, keeper: Keeper, entries: list[Any], terms: list[Any], more: int = 0) -> bool:
         """Sign what no core would; `more` than was spent is only said, never believed by its own core."""
         channel = keeper.channel
-        channel.fold.logs[channel.side]
+        log = channel.fold.logs[channel.side]
         channel.rows.begin()
         opened = writer._opening_seen(channel, self.clock_ms())
         channel.fold.judge(channel.side, opened + entries, terms)
+        log.spent += more
         keeper.decided.append(writer._batch(channel, opened + entries, terms))
+        log.spent -= more
         keeper.speak()
         return True
 
@@ -232,7 +234,11 @@ class Mallory(Node):
         other.peer_keys, other.height = channel.peer_keys, channel.height
         other.connected = other.established = True
         entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
-        for effect in self.world.core.step(other, [Append(entries, terms, 0)], self.clock_ms(), keeper.own_keys):
+        try:
+            effects = self.world.core.step(other, [Append(entries, terms, 0)], self.clock_ms(), keeper.own_keys)
+        except AssertionError:  # an older misdeed of hers is no honest core's log
+            return False
+        for effect in effects:
             if isinstance(effect, Send):
                 message = MessageReceived(int(effect.type), effect.payload)
                 self.remember(keeper, message)
@@ -260,10 +266,13 @@ class Mallory(Node):
         return True
 
     def _overspend(self, keeper: Keeper) -> bool:
-        """A batch whose total is not what its log says."""
+        """A batch whose total is not what its log says; or fees paid again and again, beyond what it has."""
         channel = keeper.channel
         if not channel.may_sign() or channel.queue or len(keeper.decided) + keeper.speaking >= 2:
             return False
+        paid = pay_for(self.world.rng, channel, self.clock_ms())
+        if paid and self.world.rng.random() < 0.7:
+            return self._sign_batch(keeper, paid, [])
         entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
         return self._sign_batch(keeper, entries, terms, more=self.world.rng.choice((1, 100, 10**9)))
 

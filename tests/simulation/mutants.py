@@ -18,8 +18,8 @@ __all__ = ["CAUGHT_AT", "MUTANTS", "Mutant", "hunt"]
 ROOT = Path(__file__).resolve().parents[2]
 CAUGHT_AT: dict[str, int] = json.loads((Path(__file__).parent / "caught.json").read_text())
 SEEDS = 12  # a mutant that lives so long is not caught
-EVENTS = 60_000
-MESSAGES = 2_500
+EVENTS = 30_000
+MESSAGES = 1_200
 TIMEOUT_S = 100
 
 
@@ -99,6 +99,13 @@ MUTANTS = (
         "return self.resumed and self.phase is Phase.OPEN and",
         "return self.resumed and self.phase in (Phase.OPEN, Phase.CLOSING) and",
         "operators",
+    ),
+    Mutant(
+        "take a damaged row for its value",
+        "l2/protocol/rows.py",
+        "!= stored[-_CHECK_BYTES:]:",
+        "!= stored[-_CHECK_BYTES:] and not value:",
+        "disks",
     ),
     Mutant(
         "treat a void entry as standing",

@@ -28,7 +28,7 @@ from l1.rules.log.entries import (
 from l1.rules.log.marks import ANSWERED, CONSENT, GRANT, REQUEST
 from l2.protocol.channel import Channel
 
-__all__ = ["Entries", "any_entries", "make_entries"]
+__all__ = ["Entries", "any_entries", "make_entries", "pay_for"]
 
 Entries = tuple[list[Entry], list[Terms]]
 
@@ -36,6 +36,7 @@ SECRET = digest(b"secret of a simulated grant")
 LOCK = digest(SECRET)
 FOREVER_MS = 2**47
 PURPOSES = 0b11
+LEAST_FEE = 20  # with less, a deposit is not overspent in one batch
 
 _CONSENT = ConsentTerms(
     subject=b"s" * 16,
@@ -132,6 +133,17 @@ def _answer(rng: Random, peer: bytearray, time: int, fee: int) -> Entries | None
     if rng.random() < 0.3:
         return [Deny(time=time, request=at)], [DenyTerms(reason=1)]
     return [Grant(time=time, basis=1, consent=None, request=at, fee=fee, lock=LOCK)], [_GRANT]
+
+
+def pay_for(rng: Random, channel: Channel, time: int) -> list[Entry]:
+    """More payments for one grant of the peer than our deposit covers; none where no grant has a fee."""
+    seen = channel.fold.logs[channel.side].seen
+    at = _find(rng, channel.fold.logs[1 - channel.side].marks[:seen], GRANT, GRANT | ANSWERED)
+    fee = 0 if at is None else channel.fold.row(1 - channel.side, at)[0].fee
+    if at is None or fee < LEAST_FEE:
+        return []
+    most = channel.deposits[channel.side] + channel.fold.logs[1 - channel.side].spent
+    return [Pay(time=time, amount=fee, grant=at)] * (most // fee + 1)
 
 
 def any_entries(rng: Random, time: int, index: int) -> Entries:
