@@ -198,7 +198,7 @@ class Mallory:
                 line = await self._dial(victim)
                 try:
                     await line.send(Message.ATTACH, encode(Attach(channel=channel)))
-                    await line.send(Message.REESTABLISH, encode(Reestablish(0, EMPTY_ROOT, 0, EMPTY_ROOT)))
+                    await line.send(Message.REESTABLISH, encode(Reestablish(0, EMPTY_ROOT, 0, EMPTY_ROOT, 0)))
                     await line.receive()
                 except (LineClosed, Refused):
                     await trio.sleep(POLL_S)
