@@ -5,7 +5,7 @@ import pytest
 from l2.protocol.channel import new_rows
 from l2.protocol.events import Froze
 from l2.protocol.journal import Reason, read_journal
-from tests.unit.l2.protocol.stories import consent, consent_terms, granted
+from tests.unit.l2.protocol.stories import consent, consent_terms, granted, request, request_terms
 from tests.unit.l2.protocol.world import OPENING, MemoryRows, Pair
 
 
@@ -94,7 +94,7 @@ def lost_words() -> tuple[Pair, MemoryRows]:
 @pytest.mark.parametrize("others", [1, 3, 5])
 def test_a_copy_from_before_a_loss_blames_nobody_and_signs_nothing(others: int) -> None:
     pair, copy = lost_words()
-    pair.append(0, [consent(5)] * others, [consent_terms()] * others)
+    pair.append(0, [request(5)] * others, [request_terms()] * others)
     pair.settle()
     granted(pair)
     pair.restart(0, copy)
