@@ -13,14 +13,24 @@ import click
 import msgspec
 import trio
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
 from l1.ground.faults import LocalError, Refused
 from l2.desk import error_of
 
-__all__ = ["CheckFailed", "Result", "end_with", "facts_table", "first_of", "rows_table", "verb", "wants_json"]
+__all__ = [
+    "CheckFailed",
+    "Result",
+    "end_with",
+    "facts_table",
+    "first_of",
+    "printable",
+    "rows_table",
+    "verb",
+    "wants_json",
+]
 
 JSON_HELP = "Print one JSON object instead of a table."
 
@@ -32,7 +42,7 @@ class CheckFailed(Exception):  # noqa: N818 - a verdict
 class Result:
     """What a command found: `data` for programs; a table, text or nothing for people. `ok` False: exit status 1."""
 
-    def __init__(self, data: Any, shown: Table | str, *, ok: bool = True) -> None:
+    def __init__(self, data: Any, shown: Table | Group | str, *, ok: bool = True) -> None:
         self.data = data
         self.shown = shown
         self.ok = ok
@@ -108,11 +118,16 @@ def facts_table(title: str, facts: Sequence[tuple[str, object]]) -> Table:
 def _plain_table(title: str, *, show_header: bool = True) -> Table:
     """Columns two spaces apart, so that ids and words fit into 80 columns."""
     look: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}
-    return Table(title=escape(title), title_justify="left", show_header=show_header, **look)
+    return Table(title=escape(printable(title)), title_justify="left", show_header=show_header, **look)
 
 
 def _cell(value: object) -> str:
-    return escape("" if value is None else str(value))
+    return escape(printable("" if value is None else str(value)))
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal: names and titles come from anybody."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def first_of(error: BaseException) -> BaseException:
@@ -146,8 +161,8 @@ def _complain(error: Refused | LocalError, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(error_of(error).decode() + "\n")
     if isinstance(error, Refused):
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         return
-    sys.stderr.write(f"error: {error.cause}\n")
+    sys.stderr.write(f"error: {printable(error.cause)}\n")
     if error.remedy:
-        sys.stderr.write(f"remedy: {error.remedy}\n")
+        sys.stderr.write(f"remedy: {printable(error.remedy)}\n")

@@ -1,22 +1,24 @@
 """`interward record`: take records in, share them, ask for them, open them."""
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from client.output import Result, facts_table, rows_table, verb
+from client.output import Result, rows_table, verb
 from client.places import channel_option, find_channel, hospital_option, now_ms
 from client.units import codes, date_ms, end_ms
 from client.wording import short
 from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
-from l1.ground.faults import LocalError, Refused
+from l1.ground.faults import LocalError
 from l2.desk import Desk
 from l2.desk.words import RecordView, RecordWanted, Share
 
-__all__ = ["record"]
+__all__ = ["find_record", "record", "search_options", "search_query", "with_who"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group()
@@ -24,63 +26,50 @@ def record() -> None:
     """Records: FHIR bundles and resources, NDJSON, DICOM, any bytes."""
 
 
-@verb(record, "add")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--label", help="Their label, whatever codes are inside: U, L, M, N, R or V.")
-@hospital_option
-async def add(paths: tuple[Path, ...], label: str | None, folder: Path) -> Result:
-    """Take in files, or all files of folders. Adding the same content twice does no harm; gzip is opened."""
-    from client.demo.dataset import Document, find_documents
-    from client.progress import show_progress
+_SEARCH = (
+    click.option("--patient", default="", help="About this patient, by the hospital's own id."),
+    click.option("--class", "record_class", default="", help="With a resource of this class inside."),
+    click.option("--label", default="", help="Of this label."),
+    click.option("--from", "begins", help="With data of this date or later."),
+    click.option("--to", "ends", help="With data of this date or earlier."),
+    click.option(
+        *("--custodian", "--origin", "origin"),
+        default="",
+        help="`own`, `received`, or the hospital it came from: name or id.",
+    ),
+)
 
-    documents = []
-    for path in paths:
-        documents += find_documents(path) if path.is_dir() else [Document(path, path.name)]
-    said = "" if label is None else codes((label,), Label)[0]
-    added: list[dict[str, Any]] = []
-    refused: list[dict[str, Any]] = []
-    async with Desk.of_folder(folder) as desk:
-        with show_progress(fleeting=True) as bars, bars.stage("Add records", len(documents)) as advance:
-            for document in documents:
-                try:
-                    done = await desk.add_record(document.content(), name=document.name, label=said)
-                    added.append({"file": str(document.path), **msgspec.structs.asdict(done)})
-                except Refused as refusal:
-                    refused.append({"file": str(document.path), "reason": str(refusal)})
-                advance()
-    rows = [
-        (short(row["record"]), row["record_class"], row["label"], row["subject"], f"{row['bytes']:,}") for row in added
-    ]
-    rows += [("refused", "", "", row["file"], row["reason"]) for row in refused]
-    columns = ("record", "class", "label", "patient", "bytes")
-    return Result({"added": added, "refused": refused}, rows_table("Records", columns, rows), ok=not refused)
+
+def search_options(command: F) -> F:
+    for option in reversed(_SEARCH):
+        command = option(command)
+    return command
+
+
+async def search_query(
+    desk: Desk, *, patient: str, record_class: str, label: str, begins: str | None, ends: str | None, origin: str
+) -> dict[str, str]:
+    """The search options as the desk takes them."""
+    peers = {view.peer_name: view.peer for view in await desk.channels()} if origin else {}
+    wanted = {
+        "patient": patient,
+        "class": record_class.upper(),
+        "label": label.upper(),
+        "origin": peers.get(origin, origin),
+        "from_ms": str(date_ms(begins)) if begins else "",
+        "until_ms": str(end_ms(ends)) if ends else "",
+    }
+    return {name: value for name, value in wanted.items() if value}
 
 
 @verb(record, "list")
-@click.option("--patient", default="", help="About this patient, by the hospital's own id.")
-@click.option("--class", "record_class", default="", help="With a resource of this class inside.")
-@click.option("--label", default="", help="Of this label.")
-@click.option("--from", "begins", help="With data of this date or later.")
-@click.option("--to", "ends", help="With data of this date or earlier.")
-@click.option(
-    "--custodian", "--origin", "origin", default="", help="`own`, `received`, or the hospital it came from: name or id."
-)
+@search_options
 @hospital_option
-async def list_records(
-    *, patient: str, record_class: str, label: str, begins: str | None, ends: str | None, origin: str, folder: Path
-) -> Result:
+async def list_records(*, folder: Path, **search: Any) -> Result:
     """List the records the hospital holds: all, or those that fit everything said."""
     async with Desk.of_folder(folder) as desk:
         names = {view.peer: view.peer_name for view in await desk.channels()}
-        wanted = {
-            "patient": patient,
-            "class": record_class.upper(),
-            "label": label.upper(),
-            "origin": next((peer for peer, name in names.items() if name == origin), origin),
-            "from_ms": str(date_ms(begins)) if begins else "",
-            "until_ms": str(end_ms(ends)) if ends else "",
-        }
-        found = await desk.records(**{name: value for name, value in wanted.items() if value})
+        found = await desk.records(**await search_query(desk, **search))
     rows = [
         (short(v.record), v.record_class, v.label, v.subject, f"{v.bytes:,}", names.get(v.origin) or short(v.origin))
         for v in found
@@ -89,7 +78,8 @@ async def list_records(
     return Result([msgspec.to_builtins(view) for view in found], rows_table("Records", columns, rows))
 
 
-async def _find(desk: Desk, wanted: str) -> RecordView:
+async def find_record(desk: Desk, wanted: str) -> RecordView:
+    """The record whose id begins so. Raises `LocalError`."""
     found = [view for view in await desk.records() if view.record.startswith(wanted.lower())]
     if len(found) != 1:
         cause = f"{len(found)} records could be meant by {wanted}" if found else f"there is no record {wanted}"
@@ -104,52 +94,10 @@ WHO = (
 )
 
 
-def _with_who(command: Any) -> Any:
+def with_who(command: F) -> F:
     for option in reversed(WHO):
         command = option(command)
     return command
-
-
-@verb(record, "show")
-@click.argument("record")
-@click.option(
-    "--save", type=click.Path(path_type=Path, dir_okay=False), help="Write the content to a file; - for stdout."
-)
-@_with_who
-@hospital_option
-async def show(*, record: str, save: Path | None, practitioner: str, role: str, purpose: str, folder: Path) -> Result:
-    """Show what is known of RECORD (the begin of its id); with --save, open it. Opening a received record writes an
-    access entry first."""
-    async with Desk.of_folder(folder) as desk:
-        view = await _find(desk, record)
-        if save is not None:
-            role_name, purpose_name = codes((role,), Role)[0], codes((purpose,), PurposeOfUse)[0]
-            content = await desk.content(view.record, practitioner=practitioner, role=role_name, purpose=purpose_name)
-            _save(content, save)
-    if save is not None and str(save) == "-":
-        return Result(msgspec.to_builtins(view), "")
-    facts = [
-        ("patient", view.subject),
-        ("class", view.record_class),
-        ("label", view.label),
-        ("type", view.media_type),
-        ("size", f"{view.bytes:,} bytes"),
-        ("name", view.name),
-        ("from", "this hospital" if view.origin == "own" else f"hospital {view.origin}"),
-        ("grant", None if view.grant is None else f"{view.grant} in channel {short(view.channel or '')}"),
-        ("SHA-256", view.digest),
-    ]
-    return Result(msgspec.to_builtins(view), facts_table(f"Record {view.record}", facts))
-
-
-def _save(content: bytes, to: Path) -> None:
-    if str(to) == "-":
-        sys.stdout.buffer.write(content)
-        return
-    try:
-        to.write_bytes(content)
-    except OSError as error:
-        raise LocalError(f"{to} cannot be written ({error.strerror})", "Name another file.") from None
 
 
 @verb(record, "share")
@@ -188,7 +136,7 @@ async def share(
     peer, each proven against the root of the record (`interward record show` tells it)."""
     async with Desk.of_folder(folder) as desk:
         channel = await find_channel(desk, wanted)
-        view = await _find(desk, record)
+        view = await find_record(desk, record)
         asked = Share(
             channel=channel.id,
             purposes=codes(purposes, PurposeOfUse),
@@ -217,7 +165,7 @@ async def share(
 @click.option("--from", "begins", help="Only data from this date on.")
 @click.option("--to", "ends", help="Only data up to this date.")
 @click.option("--emergency", help="Break the glass; the justification.")
-@_with_who
+@with_who
 @channel_option
 @hospital_option
 async def request(

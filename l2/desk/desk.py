@@ -15,6 +15,7 @@ import msgspec
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import key_words, words
+from l2.desk.crowds import NewRecord, encode_crowd
 from l2.desk.drafts import Draft, encode_drafts
 from l2.desk.problem import error_from
 from l2.desk.watch_words import AccessToProve, CaseFiled, CaseProof, CaseView, Quarrel, Receipt, TowerView, TowerWanted
@@ -210,6 +211,12 @@ class Desk:
         answer = await self._ask("POST", path, content, content_type=kind, name=name, label=label)
         return _decode(answer.content, words.RecordAdded)
 
+    async def add_crowd(self, crowd: Sequence[NewRecord], *, label: str = "") -> list[words.AddedOne]:
+        """Take many short records in, in one request; what became of each, in their order."""
+        path, kind = "/v1/records/crowd", "application/msgpack"
+        answer = await self._ask("POST", path, encode_crowd(tuple(crowd)), content_type=kind, label=label)
+        return _decode(answer.content, list[words.AddedOne])
+
     async def records(self, **filters: str) -> list[words.RecordView]:
         """`filters`: patient, class, label, origin, from_ms, until_ms."""
         return await self._get("/v1/records", list[words.RecordView], filters)
@@ -303,7 +310,7 @@ class Desk:
         if label:
             headers["x-interward-label"] = label
         if name:
-            headers["x-interward-name"] = name.encode("ascii", "replace").decode()
+            headers["x-interward-name"] = "".join(c if " " <= c <= "~" else "?" for c in name)
         try:
             answer = await self._http.request(method, path, content=body, headers=headers, params=query)
         except httpx.TransportError as error:

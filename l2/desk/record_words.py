@@ -3,6 +3,7 @@
 from l2.desk.word import Credits, Hex, Side, TimeMs, Word
 
 __all__ = [
+    "AddedOne",
     "FetchMany",
     "Fetched",
     "FetchedOne",
@@ -29,6 +30,13 @@ class RecordAdded(Word, frozen=True):
     label: str
     bytes: int
     known: bool
+
+
+class AddedOne(Word, frozen=True):
+    """What became of one of several contents: its record, or why there is none."""
+
+    added: RecordAdded | None = None
+    problem: str = ""
 
 
 class RecordView(Word, frozen=True):

@@ -7,6 +7,7 @@ classes, labels, roles) go by their HL7 names. Knows nothing of HTTP. Source: do
 from typing import Any, Literal
 
 from l2.desk.record_words import (
+    AddedOne,
     Fetched,
     FetchedOne,
     FetchMany,
@@ -24,6 +25,7 @@ from l2.desk.record_words import (
 from l2.desk.word import ChannelState, Credits, Hex, Side, TimeMs, Word
 
 __all__ = [
+    "AddedOne",
     "Amount",
     "Backup",
     "BackupDone",

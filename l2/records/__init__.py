@@ -15,7 +15,9 @@ from l2.records.cipher import BodyCipher
 from l2.records.envelope import identify
 from l2.records.extract import Extract, make_extract, read_extract
 from l2.records.fhir import Piece, Slice, is_divisible, pieces_of, slices_of
+from l2.records.imaging import read_header
 from l2.records.info import RecordInfo
+from l2.records.joining import collection, transaction
 from l2.records.keys import (
     agree,
     box,
@@ -39,6 +41,7 @@ __all__ = [
     "identify",
     "is_gzip",
     "unpack_gzip",
+    "read_header",
     # what of it
     "Slice",
     "Piece",
@@ -48,6 +51,8 @@ __all__ = [
     "Selection",
     "PieceTree",
     "plant",
+    "collection",
+    "transaction",
     "Extract",
     "make_extract",
     "read_extract",

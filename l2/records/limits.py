@@ -18,3 +18,4 @@ SUBJECTS_MAX = 16_384  # patients named in one record's row; a bulk export with 
 NAMES_MAX = 16
 TEXT_MAX = 200  # characters of a name or title that a row keeps
 PIECES_MAX = 2**20  # resources of one record that can be shared one by one; the tree's leaves
+HEADER_BYTES_MAX = 16 * 1024**2  # of a deflated DICOM file that is opened to be looked at

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from l2.desk import key_words, watch_words, words
+from l2.desk.crowds import CROWD_BYTES_MAX, CROWD_MAX
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX
 from l2.node.api.handlers import ENTRIES_PER_ANSWER
 from l2.records.limits import CONTENT_BYTES_MAX
@@ -139,6 +140,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "the same content twice is one record",
         words.RecordAdded,
         body=f"the content as it is, at most {CONTENT_BYTES_MAX:,} bytes", body_type=_BYTES,
+    ),
+    Endpoint(
+        "POST", "/v1/records/crowd", "add_crowd",
+        "Take many short records in, as `POST /v1/records` does; each one's record, or why there is none",
+        list[words.AddedOne],
+        body=f"a canonical msgpack array of at most {CROWD_MAX} `[name, content]` and {CROWD_BYTES_MAX:,} bytes",
+        body_type="application/msgpack",
     ),
     Endpoint(
         "GET", "/v1/records", "records", "Records in the store", list[words.RecordView],

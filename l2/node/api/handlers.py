@@ -14,6 +14,7 @@ from l1.ground.faults import Fault, LocalError, require
 from l1.ground.limits import ACCOUNT_BYTES, HANDLE_BYTES, SIZE_MAX, TIME_MS_MAX
 from l1.serving import FIGURES_TYPE, body_of, hex_in_path, json_answer, number, unhex
 from l2.desk import watch_words, words
+from l2.desk.crowds import CROWD_BYTES_MAX, NAME_CHARS_MAX, decode_crowd
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
 from l2.node import disputes
 from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index_in_path, record_in_path, text
@@ -33,7 +34,6 @@ __all__ = ["ENTRIES_PER_ANSWER", "Handlers"]
 
 ENTRIES_PER_ANSWER = 10_000
 AT_ONCE_MAX = 4_096  # records shared or fetched in one request
-NAME_CHARS_MAX = 256
 
 
 class Handlers:
@@ -181,6 +181,11 @@ class Handlers:
         label = request.headers.get("x-interward-label") or None
         async with aclosing(request.stream()) as pieces:
             return json_answer(await self.exchange.add_record(pieces, name, label))
+
+    async def add_crowd(self, request: Request) -> Response:
+        crowd = decode_crowd(await body_of(request, CROWD_BYTES_MAX))
+        label = request.headers.get("x-interward-label") or None
+        return json_answer(await self.exchange.add_crowd([(one.name, one.content) for one in crowd], label))
 
     async def records(self, request: Request) -> Response:
         found = self.exchange.records(

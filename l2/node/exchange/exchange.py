@@ -238,6 +238,11 @@ class Exchange:
         record, known = await self._reading.add(pieces, name, said)
         return views.added_view(record, known=known)
 
+    async def add_crowd(self, crowd: Sequence[tuple[str, bytes]], label: str | None) -> list[words.AddedOne]:
+        """Many short records at once, by name and content: what became of each."""
+        said = None if label is None else code_of(Label, label)
+        return [views.added_one(became) for became in await self._reading.add_all(crowd, said)]
+
     def records(
         self,
         patient: str | None = None,

@@ -68,11 +68,27 @@ class Reading:
         except BaseException:
             intake.abandon()
             raise
-        arrival = _Arrival(intake, bytes(portion), name, said)
+        became = await self._become(_Arrival(intake, bytes(portion), name, said))
+        if isinstance(became, Exception):
+            raise became
+        return became
+
+    async def add_all(
+        self, crowd: Sequence[tuple[str, bytes]], said: int | None
+    ) -> list[tuple[Record, bool] | Exception]:
+        """The same for many that are here already, by name and content: what became of each, in their order."""
+        arrivals = [_Arrival(self._records.intake(), content, name, said) for name, content in crowd]
+        for arrival in arrivals:
+            await self._arrivals_in.send(arrival)
+        return [await self._became(arrival) for arrival in arrivals]
+
+    async def _become(self, arrival: _Arrival) -> tuple[Record, bool] | Exception:
         await self._arrivals_in.send(arrival)
+        return await self._became(arrival)
+
+    @staticmethod
+    async def _became(arrival: _Arrival) -> tuple[Record, bool] | Exception:
         await arrival.done.wait()
-        if isinstance(arrival.became, Exception):
-            raise arrival.became
         assert arrival.became is not None
         return arrival.became
 

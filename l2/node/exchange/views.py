@@ -16,6 +16,7 @@ from l2.node.exchange.terms import name_of, names_of
 from l2.records import Piece
 
 __all__ = [
+    "added_one",
     "added_view",
     "consent_views",
     "fetched_view",
@@ -157,6 +158,12 @@ def added_view(record: Record, *, known: bool) -> words.RecordAdded:
         bytes=record.size,
         known=known,
     )
+
+
+def added_one(became: tuple[Record, bool] | Exception) -> words.AddedOne:
+    if isinstance(became, Exception):
+        return words.AddedOne(problem=str(became))
+    return words.AddedOne(added=added_view(became[0], known=became[1]))
 
 
 def record_view(record: Record) -> words.RecordView:
