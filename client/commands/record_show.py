@@ -104,7 +104,8 @@ def _dates(view: RecordView) -> str:
     if view.from_ms is None or view.until_ms is None:
         return ""
     end = day(view.until_ms)
-    return f"{day(view.from_ms)} to {'now, ongoing' if end.startswith('9999') else end}"
+    begin = day(view.from_ms) if view.from_ms else "before 1970"  # times are counted from then
+    return f"{begin} to {'now, ongoing' if end.startswith('9999') else end}"
 
 
 def _table(summary: Summary) -> RenderableType:
