@@ -21,7 +21,7 @@ VERBS = {
     "hospital": ["init", "run", "status", "backup", "restore", "doctor", "keys", "tower"],
     "channel": ["open", "list", "show", "explain", "deposit", "checkpoint", "close", "challenge", "settle"],
     "consent": ["grant", "withdraw", "list"],
-    "record": ["add", "list", "show", "share", "request", "fetch", "revoke"],
+    "record": ["add", "export", "list", "show", "share", "request", "fetch", "revoke"],
     "audit": ["log", "verify", "prove"],
     "dispute": ["list", "show", "file", "status", "prove", "demand"],
     "tower": ["init", "run", "status", "answers", "prove", "verify"],
