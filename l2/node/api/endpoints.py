@@ -142,13 +142,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=f"the content as it is, at most {CONTENT_BYTES_MAX:,} bytes", body_type=_BYTES,
     ),
     Endpoint(
-        "POST", "/v1/records/crowd", "add_crowd",
-        "Take many short records in, as `POST /v1/records` does; each one's record, or why there is none",
-        list[words.AddedOne],
-        body=f"a canonical msgpack array of at most {CROWD_MAX} `[name, content]` and {CROWD_BYTES_MAX:,} bytes",
-        body_type="application/msgpack",
-    ),
-    Endpoint(
         "GET", "/v1/records", "records", "Records in the store", list[words.RecordView],
         query=(
             Query("patient", "the hospital's own patient id"), Query("class", "a record class, as `IMAGING`"),
@@ -156,6 +149,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             Query("from_ms", "of data that is not older", "integer"),
             Query("until_ms", "of data that is not younger", "integer"),
         ),
+    ),
+    Endpoint(
+        "POST", "/v1/records/crowd", "add_crowd",
+        "Take many short records in, as `POST /v1/records` does; each one's record, or why there is none",
+        list[words.AddedOne],
+        body=f"a canonical msgpack array of at most {CROWD_MAX} `[name, content]` and {CROWD_BYTES_MAX:,} bytes",
+        body_type="application/msgpack",
     ),
     Endpoint("GET", "/v1/records/{record}", "record", "What is known of a record", words.RecordView),
     Endpoint(
