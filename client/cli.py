@@ -14,6 +14,7 @@ from client.commands.demo import demo
 from client.commands.dispute import dispute
 from client.commands.hospital import hospital
 from client.commands.record import record
+from client.commands.retention import retention
 from client.commands.tower import tower
 from client.output import JSON_HELP, end_with
 
@@ -42,7 +43,7 @@ def interward(as_json: bool) -> None:
     del as_json
 
 
-for noun in (demo, bench, chain, hospital, channel, consent, record, audit, dispute, tower):
+for noun in (demo, bench, chain, hospital, channel, consent, record, retention, audit, dispute, tower):
     interward.add_command(noun)
 
 

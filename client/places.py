@@ -18,7 +18,7 @@ import click
 from l1.ground.faults import LocalError, Refused
 from l1.reader import URL_FILE, Reader, load_genesis
 from l2.desk import Desk
-from l2.desk.words import ChannelView
+from l2.desk.words import ChannelView, RecordView
 
 __all__ = [
     "become",
@@ -26,6 +26,7 @@ __all__ = [
     "chain_reader",
     "channel_option",
     "find_channel",
+    "find_record",
     "hospital_option",
     "node_command",
     "now_ms",
@@ -144,3 +145,12 @@ async def find_channel(desk: Desk, wanted: str | None) -> ChannelView:
     if not found:
         raise LocalError("there is no such channel" if wanted else "there is no channel", remedy)
     raise LocalError(f"{len(found)} channels could be meant", remedy)
+
+
+async def find_record(desk: Desk, wanted: str) -> RecordView:
+    """The record whose id begins so. Raises `LocalError` where there is none, or more."""
+    found = [view for view in await desk.records() if view.record.startswith(wanted.lower())]
+    if len(found) != 1:
+        cause = f"{len(found)} records could be meant by {wanted}" if found else f"there is no record {wanted}"
+        raise LocalError(cause, "`interward record list` shows them.")
+    return found[0]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+import msgspec
 
 from client.output import Result, rows_table, verb
 from client.places import chain_options, chain_reader, channel_option, find_channel, hospital_option, read_file
@@ -55,6 +56,20 @@ async def log(
     rows = [(row["index"], row["side"], row["kind"], moment(row["time_ms"]), entry_line(row)) for row in found]
     title = f"Logs of channel {short(view.id)}… with {view.peer_name}"
     return Result(found, rows_table(title, ("entry", "log", "kind", "time (UTC)", "says"), rows))
+
+
+@verb(audit, "after-close")
+@hospital_option
+async def after_close(folder: Path) -> Result:
+    """Show who opened received records after their channels had closed: lines that this hospital signed, each bound to
+    the one before it, and verified now."""
+    async with Desk.of_folder(folder) as desk:
+        found = await desk.after_close()
+    rows = [
+        (one.number, moment(one.time_ms), short(one.record), one.practitioner, one.role, one.purpose) for one in found
+    ]
+    columns = ("", "time", "record", "who", "role", "purpose")
+    return Result([msgspec.to_builtins(one) for one in found], rows_table("Accesses after a close", columns, rows))
 
 
 @verb(audit, "prove")

@@ -207,3 +207,37 @@ def _summary(data: dict[str, Any]) -> list[tuple[str, str]]:
         *_log_rows(data["log"]),
         ("chain, transactions a second", f"{data['chain']['included_per_s']:,}"),
     ]
+
+
+@verb(bench, "records")
+@click.option(
+    "--mib",
+    "sizes",
+    type=click.IntRange(1, 4_000),
+    multiple=True,
+    default=(64, 2_048),
+    show_default=True,
+    help="Size of a long body; may be repeated.",
+)
+@click.option("--records", type=click.IntRange(1), default=20_480, show_default=True, help="How many of 2 kB.")
+async def records(sizes: tuple[int, ...], records: int) -> Result:
+    """Record bodies between two hospitals: MB/s of long ones, records a second of short ones, memory; beside the bare
+    cipher, the disk, and scp and rsync over the loopback where they are installed."""
+    from client.bench.records import bench_records
+    from client.progress import show_progress
+    from client.workplace import open_workplace, unless_told_to_stop
+
+    with open_workplace("interward-bench-") as place, show_progress() as bars:
+        data = await unless_told_to_stop(partial(bench_records, place.folder, sizes, records, bars=bars))
+    rows = [
+        (
+            f"{body['mib']:,} MiB, {body['at_once']} at once",
+            f"fetch {body['fetch_mb_s']:,} MB/s ({body['of_floor']} of the bare cipher),"
+            f" grant {body['grant_mb_s']:,} MB/s, memory A {body['peak_mib']['A']}, B {body['peak_mib']['B']} MiB",
+        )
+        for body in data["bodies"]
+    ]
+    rows += [(f"records of {data['short']['bytes']:,} bytes", f"{data['short']['records_per_s']:,} a second")]
+    rows += [("bare cipher, sealed and opened", f"{data['floor']['pipeline_mb_s']:,} MB/s")]
+    rows += [(name, "not here" if rate is None else f"{rate:,} MB/s") for name, rate in data["copies_mb_s"].items()]
+    return Result(data, rows_table("Records", ("", "measured"), rows))

@@ -1,6 +1,6 @@
 """`interward record`: take records in, share them, ask for them, open them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,17 +8,19 @@ import click
 import msgspec
 
 from client.output import Result, rows_table, verb
-from client.places import channel_option, find_channel, hospital_option, now_ms
+from client.places import channel_option, find_channel, find_record, hospital_option, now_ms
 from client.units import codes, date_ms, end_ms
-from client.wording import short
+from client.wording import day, short
 from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
-from l1.ground.faults import LocalError
 from l2.desk import Desk
-from l2.desk.words import RecordView, RecordWanted, Share
+from l2.desk.words import FetchedOne, RecordWanted, Share
 
 __all__ = ["find_record", "record", "search_options", "search_query", "with_who"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+WATCH_S = 0.3
+RECORD_ID_DIGITS = 32
 
 
 @click.group()
@@ -76,15 +78,6 @@ async def list_records(*, folder: Path, **search: Any) -> Result:
     ]
     columns = ("record", "class", "label", "patient", "bytes", "from")
     return Result([msgspec.to_builtins(view) for view in found], rows_table("Records", columns, rows))
-
-
-async def find_record(desk: Desk, wanted: str) -> RecordView:
-    """The record whose id begins so. Raises `LocalError`."""
-    found = [view for view in await desk.records() if view.record.startswith(wanted.lower())]
-    if len(found) != 1:
-        cause = f"{len(found)} records could be meant by {wanted}" if found else f"there is no record {wanted}"
-        raise LocalError(cause, "`interward record list` shows them.")
-    return found[0]
 
 
 WHO = (
@@ -201,37 +194,82 @@ async def request(
     return Result(data, f"Request {index} is with {channel.peer_name}. `interward record fetch` gets what it grants.")
 
 
+FETCH_AT_ONCE = 256
+
+
 @verb(record, "fetch")
 @click.argument("grants", nargs=-1, type=click.IntRange(0))
 @channel_option
 @hospital_option
 async def fetch(grants: tuple[int, ...], wanted: str | None, folder: Path) -> Result:
-    """Get the records of GRANTS, or of every grant that has not been fetched yet."""
-    from client.progress import show_progress
-
+    """Get the records of GRANTS, or of every grant that has not been fetched yet. What was cut off goes on where it
+    stopped; the bar counts bytes of long bodies as they come."""
     async with Desk.of_folder(folder) as desk:
         channel = await find_channel(desk, wanted)
-        open_grants = grants or tuple(
-            view.index for view in await desk.grants(channel.id) if view.side == "peer" and view.state == "granted"
-        )
-        got = []
-        with show_progress(fleeting=True) as bars, bars.stage("Fetch records", len(open_grants)) as advance:
-            for index in open_grants:
-                done = await desk.fetch(channel.id, index)
-                got.append({"grant": index, **msgspec.structs.asdict(done)})
-                advance()
+        views = [view for view in await desk.grants(channel.id) if view.side == "peer"]
+        open_grants = grants or tuple(view.index for view in views if view.state == "granted")
+        sizes = {view.index: view.bytes for view in views}
+        got = await _fetch_all(desk, channel.id, open_grants, sizes)
+    rows = [(one.grant, short(one.record or ""), f"{one.bytes:,}", one.problem or "verified") for one in got]
+    table = rows_table("Fetched", ("grant", "record", "bytes", ""), rows)
+    return Result([msgspec.to_builtins(one) for one in got], table, ok=all(one.record for one in got))
+
+
+async def _fetch_all(desk: Desk, channel: str, grants: Sequence[int], sizes: dict[int, int]) -> list[FetchedOne]:
+    """Crowd by crowd, with a bar of bytes."""
+    import trio
+
+    from client.progress import show_progress
+
+    got: list[FetchedOne] = []
+    total = sum(sizes.get(grant, 0) for grant in grants)
+    with show_progress(fleeting=True) as bars, bars.stage("Fetch records, bytes", total) as advance:
+        shown = 0
+
+        async def watch() -> None:
+            nonlocal shown
+            while True:
+                coming = sum(one.bytes_done for one in await desk.transfers() if one.channel == channel)
+                here = min(total, coming + sum(sizes.get(one.grant, 0) for one in got))
+                advance(max(0, here - shown))
+                shown = max(shown, here)
+                await trio.sleep(WATCH_S)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch)
+            for start in range(0, len(grants), FETCH_AT_ONCE):
+                wanted = list(grants[start : start + FETCH_AT_ONCE])
+                while wanted:
+                    came = await desk.fetch_many(channel, wanted)
+                    got += [one for one in came if not one.coming]
+                    wanted = [one.grant for one in came if one.coming]
+            nursery.cancel_scope.cancel()
+    return got
+
+
+@verb(record, "erase")
+@click.argument("record")
+@hospital_option
+async def erase(record: str, folder: Path) -> Result:
+    """Erase RECORD for good: end its grants, destroy its key and ciphertext, ask the peers that hold copies to do the
+    same, and keep their signed word. Asked again with the whole id, it shows who has answered meanwhile. What people
+    at a peer have read, printed or exported cannot be recalled."""
+    async with Desk.of_folder(folder) as desk:
+        whole = record.lower() if len(record) == RECORD_ID_DIGITS else (await find_record(desk, record)).record
+        done = await desk.erase(whole)
+        names = {view.peer: view.peer_name for view in await desk.channels()}
     rows = [
         (
-            row["grant"],
-            short(row["record"]),
-            f"{row['bytes']:,}",
-            row["resources"],
-            "verified" if row["digest_ok"] else f"WRONG: {row['unproven']}",
+            names.get(copy.peer) or short(copy.peer),
+            copy.grant,
+            copy.state,
+            day(copy.time_ms) if copy.receipt else copy.detail,
         )
-        for row in got
+        for copy in done.copies
     ]
-    table = rows_table("Fetched", ("grant", "record", "bytes", "resources", ""), rows)
-    return Result(got, table, ok=all(row["digest_ok"] for row in got))
+    title = f"Erased {short(done.record)}: " + ("no copy was granted" if not rows else "copies at peers")
+    open_ones = [copy for copy in done.copies if copy.state in ("asked", "refused")]
+    return Result(msgspec.to_builtins(done), rows_table(title, ("peer", "grant", "", ""), rows), ok=not open_ones)
 
 
 @verb(record, "revoke")

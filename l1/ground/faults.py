@@ -75,6 +75,7 @@ class Fault(IntEnum):
     UNKNOWN_PEER = 252
     NOT_GRANTED = 253
     NO_SUCH_CHUNK = 254
+    UNDER_HOLD = 260  # a legal hold keeps what the custodian wants erased
 
 
 class Refused(Exception):  # noqa: N818 - it is a verdict, not an error of ours

@@ -43,6 +43,7 @@ class Purpose(Enum):
     RESUME = b"resume"
     HELLO = b"hello"
     ERASURE = b"erasure"
+    AFTER_CLOSE = b"after close"  # a hospital's own line: a record was opened whose channel had closed
     PARAMETERS = b"parameters"  # a registrar agrees to what the chain lives by
     HANDOVER = b"handover"  # a hospital gives its watchtower what it needs
 

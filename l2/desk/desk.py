@@ -266,6 +266,23 @@ class Desk:
         many = words.FetchMany(grants=tuple(grants))
         return await self._post(f"/v1/grants/{channel}/fetch", many, list[words.FetchedOne])
 
+    async def erase(self, record: str) -> words.ErasureView:
+        """Erase a record, and ask the peers that hold copies; asked again, it says how far that has come."""
+        return await self._post(f"/v1/records/{record}/erase", None, words.ErasureView)
+
+    async def retention(self) -> words.RetentionView:
+        return await self._get("/v1/retention", words.RetentionView)
+
+    async def hold(self, wanted: words.HoldWanted) -> words.HoldView:
+        return await self._post("/v1/retention/hold", wanted, words.HoldView)
+
+    async def unhold(self, wanted: words.HoldWanted) -> words.HoldEnded:
+        return await self._post("/v1/retention/unhold", wanted, words.HoldEnded)
+
+    async def after_close(self) -> list[words.ClosedAccessView]:
+        """Accesses to received records after their channels had closed; each line has been verified."""
+        return await self._get("/v1/audit/after-close", list[words.ClosedAccessView])
+
     async def transfers(self) -> list[words.TransferView]:
         return await self._get("/v1/transfers", list[words.TransferView])
 

@@ -1,9 +1,19 @@
 """The words about records: what is taken in, found, shared and fetched."""
 
+from typing import Literal
+
 from l2.desk.word import Credits, Hex, Side, TimeMs, Word
 
 __all__ = [
     "AddedOne",
+    "ClosedAccessView",
+    "CopyView",
+    "ErasureView",
+    "HoldEnded",
+    "HoldView",
+    "HoldWanted",
+    "LogTerm",
+    "RetentionView",
     "FetchMany",
     "Fetched",
     "FetchedOne",
@@ -175,6 +185,8 @@ class FetchedOne(Word, frozen=True):
     record: Hex | None = None
     bytes: int = 0
     problem: str | None = None
+    coming: bool = False
+    """It is on its way, and comes by itself: ask again to wait for it."""
 
 
 class TransferView(Word, frozen=True):
@@ -185,3 +197,72 @@ class TransferView(Word, frozen=True):
     bytes_done: int
     bytes_total: int
     bytes_per_s: int
+
+
+class CopyView(Word, frozen=True):
+    """A copy of an erased record at a peer. `state` is `confirmed` (then `receipt` is its signed word, in hex), `asked`
+    (it has not answered), `refused` (`detail` says why), or `never fetched`."""
+
+    channel: Hex
+    grant: int
+    peer: Hex
+    state: str
+    detail: str = ""
+    had_copy: bool = False
+    time_ms: TimeMs = 0
+    receipt: Hex | None = None
+
+
+class ErasureView(Word, frozen=True):
+    """A record that was erased here, and what became of its copies."""
+
+    record: Hex
+    erased_ms: TimeMs
+    copies: tuple[CopyView, ...]
+
+
+class HoldWanted(Word, frozen=True):
+    """`what` is `record` or `patient`, `name` the record's id or the hospital's own patient id."""
+
+    what: Literal["record", "patient"]
+    name: str
+    reason: str = ""
+
+
+class HoldView(Word, frozen=True):
+    what: str
+    name: str
+    reason: str
+    since_ms: TimeMs
+
+
+class HoldEnded(Word, frozen=True):
+    ended: bool
+
+
+class LogTerm(Word, frozen=True):
+    """Both logs of a channel, which are to be kept until then: six years (by config) after their newest entry."""
+
+    channel: Hex
+    entries: int
+    keep_until_ms: TimeMs
+
+
+class RetentionView(Word, frozen=True):
+    records: int
+    log_years: float
+    logs: tuple[LogTerm, ...]
+    holds: tuple[HoldView, ...]
+
+
+class ClosedAccessView(Word, frozen=True):
+    """A received record was opened after its channel had closed: a signed line of this hospital's own."""
+
+    number: int
+    record: Hex
+    channel: Hex
+    grant: int
+    practitioner: str
+    role: str
+    purpose: str
+    time_ms: TimeMs

@@ -65,7 +65,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     `accept_*` bound the terms of channels that peers propose. `auto_fetch`: fetch what is granted to us as it comes.
     `auto_grant`: answer requests that a consent permits. `checkpoint_s`: settle new heads on L1 so often, 0 never.
     `batch_entries`: at most so many entries share one signature. `record_bytes_per_s`: record bodies go to each peer no
-    faster, 0 as fast as they can.
+    faster, 0 as fast as they can. `log_retention_years`: how long logs are to be kept, as `retention status` shows; six
+    years are what 45 CFR 164.316 and 164.528 ask for. `demand_after_s`: a release that is overdue for so long is
+    demanded on the chain, 0 never.
     `hsm`: the root key lies in an HSM.
     `bench`: take drafts of grants without a body; never on a hospital with real patients.
     """
@@ -83,6 +85,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     checkpoint_s: float = 0.0
     batch_entries: Annotated[int, msgspec.Meta(ge=1, le=BATCH_ENTRIES_MAX)] = BATCH_ENTRIES_AIM
     record_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+    log_retention_years: Annotated[float, msgspec.Meta(ge=0)] = 6.0
+    demand_after_s: Annotated[float, msgspec.Meta(ge=0)] = 600.0
     bench: bool = False
     hsm: HsmConfig | None = None
 

@@ -24,6 +24,7 @@ from l2.protocol.events import (
     Arrived,
     AskCheckpoint,
     AskClose,
+    AskSecret,
     Charged,
     ClockSeen,
     Connected,
@@ -91,7 +92,7 @@ class Outcome:
 class _Request:
     """An event that may fail, and whoever waits to hear of it."""
 
-    event: AskClose | AskCheckpoint
+    event: AskClose | AskCheckpoint | AskSecret
     done: trio.Event = field(default_factory=trio.Event)
     error: LocalError | None = None
 
@@ -283,7 +284,7 @@ class Keeper:
             raise outcome.error
         return outcome
 
-    async def ask(self, event: AskClose | AskCheckpoint) -> None:
+    async def ask(self, event: AskClose | AskCheckpoint | AskSecret) -> None:
         """Put a request to the core. Raises `LocalError` where it cannot be met."""
         request = _Request(event)
         await self._inbox_in.send(request)

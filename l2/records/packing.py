@@ -34,6 +34,7 @@ _LEVEL = 3  # 17 to 50 times smaller on FHIR; higher levels cost more than they 
 _PROBE_BYTES = 128 * 1024
 _WORTH_IT = 0.95  # above this ratio compression does not pay its own time
 _READ_BYTES = 256 * 1024
+_AT_ONCE_BYTES = 64 * 1024
 
 
 def head_of(salt: bytes, codec: int, size: int) -> bytes:
@@ -121,8 +122,11 @@ class Unpacked:
         require(total == self.size, Fault.MALFORMED, "the content is shorter than the body's head says")
 
     def _unsqueezed(self) -> Iterator[bytes]:
+        if self.size <= _AT_ONCE_BYTES:
+            yield from self._unsqueezed_at_once()
+            return
         source: _Reads = _Source(self._rest)
-        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << limits.WINDOW_LOG_MAX)
+        unpacker = _unpacker()
         total = 0
         try:
             with unpacker.stream_reader(source, read_size=CHUNK_BYTES) as reader:  # type: ignore[arg-type]
@@ -134,6 +138,21 @@ class Unpacked:
             raise Refused(Fault.MALFORMED, "the body's data is not what its codec says") from None
         for _ in self._rest:  # every chunk is opened, also those behind the end of the data
             raise Refused(Fault.MALFORMED, "data behind the end of the content")
+
+    def _unsqueezed_at_once(self) -> Iterator[bytes]:
+        """A short content: one call, bounded by what the head promises, instead of a stream's machinery."""
+        data = b"".join(self._rest)
+        try:
+            claimed = zstandard.frame_content_size(data)
+            fits = claimed in (-1, self.size)
+            require(fits, Fault.MALFORMED, "the content has another size than the body's head says")
+            yield _unpacker().decompress(data, max_output_size=max(1, self.size), allow_extra_data=False)
+        except zstandard.ZstdError:
+            raise Refused(Fault.MALFORMED, "the body's data is not what its codec says") from None
+
+
+def _unpacker() -> zstandard.ZstdDecompressor:
+    return zstandard.ZstdDecompressor(max_window_size=1 << limits.WINDOW_LOG_MAX)
 
 
 def _with_first(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ class Wire:
     def __init__(self, target: int) -> None:
         self.target = target
         self.port = 0
+        self.answered_bytes = 0  # that came from the target, over all connections
         self._scopes: set[trio.CancelScope] = set()
         self._flows = trio.Event()
         self._flows.set()
@@ -40,15 +41,18 @@ class Wire:
                 other = await trio.open_tcp_stream("127.0.0.1", self.target)
                 async with stream, other, trio.open_nursery() as nursery:
                     nursery.start_soon(self._pump, stream, other, nursery.cancel_scope)
-                    nursery.start_soon(self._pump, other, stream, nursery.cancel_scope)
+                    nursery.start_soon(self._pump, other, stream, nursery.cancel_scope, True)
             finally:
                 self._scopes.discard(scope)
                 await trio.aclose_forcefully(stream)
 
-    async def _pump(self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+    async def _pump(
+        self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope, answers: bool = False
+    ) -> None:
         with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await source.receive_some(CHUNK_BYTES):
                 await self._flows.wait()
+                self.answered_bytes += len(data) * answers
                 await sink.send_all(data)
         scope.cancel()
 

@@ -14,6 +14,7 @@ from l1.ground.faults import Fault, Refused
 from l2.link import Line, LineClosed, Role, Station
 from l2.node.bodies import MESSAGES, Bodies, Download, GrantBody, Offered, Wrapper, pull, serve_pulls
 from l2.node.bodies import wire as messages
+from l2.node.bodies.recall import Erased, ask_erasure
 from l2.records import release_secret, unpack_gzip
 from tests.shell.meeting import lines
 
@@ -100,6 +101,9 @@ class Custodian:
 
     def wrapper(self, peer: bytes) -> Wrapper:
         return self.bodies.outgoing.wrapper(peer)
+
+    async def erase(self, channel: bytes, grant: int) -> Erased:
+        raise Refused(Fault.NOT_GRANTED, f"nothing came by grant {grant} of {channel[:4].hex()}")
 
     async def room(self, size: int) -> None:
         self.sent += size
@@ -211,6 +215,18 @@ async def test_a_pull_for_another_body_than_granted_is_refused(custodian: Custod
     _, other = custodian.grant(LARGE[::-1])
     with pytest.RaisesGroup(pytest.RaisesExc(Refused, match="another root"), allow_unwrapped=True):
         await pull_once(custodian, recipient.incoming.begin(CHAIN, CHANNEL, index, other))
+
+
+async def test_what_was_never_granted_is_not_erased_and_the_line_goes_on(custodian: Custodian) -> None:
+    mine, theirs = line_pair()
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve, theirs, custodian)
+            for _ in range(2):
+                with pytest.raises(Refused, match="does not erase it: nothing came") as caught:
+                    await ask_erasure(mine, CHANNEL, 3)
+                assert caught.value.fault is Fault.NOT_GRANTED
+            mine.cut()
 
 
 async def answer(line: MemoryLine, spoken: list[Message]) -> None:

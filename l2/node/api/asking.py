@@ -35,6 +35,7 @@ _decoders: dict[type[words.Word], msgspec.json.Decoder[Any]] = {
         words.CloseChannel,
         words.ConsentWanted,
         words.FetchMany,
+        words.HoldWanted,
         words.OpenChannel,
         words.Prove,
         words.RecordWanted,

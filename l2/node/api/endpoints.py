@@ -180,6 +180,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Fetch several granted records; each one's record, or why there is none", list[words.FetchedOne],
         words.FetchMany,
     ),
+    Endpoint(
+        "POST", "/v1/records/{record}/erase", "erase",
+        "Erase a record, and ask the peers that hold copies for their signed word; again, how far that has come",
+        words.ErasureView,
+    ),
+    Endpoint("GET", "/v1/retention", "retention", "Terms, and legal holds", words.RetentionView),
+    Endpoint(
+        "POST", "/v1/retention/hold", "hold", "Keep a record, or a patient's records, from being erased",
+        words.HoldView, words.HoldWanted,
+    ),
+    Endpoint("POST", "/v1/retention/unhold", "unhold", "End a legal hold", words.HoldEnded, words.HoldWanted),
+    Endpoint(
+        "GET", "/v1/audit/after-close", "after_close",
+        "Accesses to received records after their channels had closed: signed lines of our own, verified",
+        list[words.ClosedAccessView],
+    ),
     Endpoint("GET", "/v1/transfers", "transfers", "Bodies on their way in", list[words.TransferView]),
     Endpoint(
         "GET", "/v1/grants", "grants", "Grants of both sides", list[words.GrantView],

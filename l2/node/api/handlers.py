@@ -21,8 +21,12 @@ from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index
 from l2.node.api.figures import figures
 from l2.node.api.key_handlers import KeyHandlers
 from l2.node.api.streams import Streams
+from l2.node.clock import now_ms
 from l2.node.exchange import Exchange
 from l2.node.exchange.book import PATIENT, PRACTITIONER
+from l2.node.exchange.delivery import COMING
+from l2.node.exchange.retention import check_hold, hold_view, retention_view
+from l2.node.exchange.views import closed_access_views
 from l2.node.hospital import Hospital
 from l2.node.log_views import Filter, entry_views
 from l2.node.operations import Operations
@@ -229,6 +233,28 @@ class Handlers:
         became = await self.exchange.fetch_all(self._kept(request), grants)
         return json_answer([_fetched(grant, one) for grant, one in zip(grants, became, strict=True)])
 
+    # -- keeping and erasing
+
+    async def erase(self, request: Request) -> Response:
+        return json_answer(await self.exchange.erasing.erase(record_in_path(request)))
+
+    async def retention(self, _: Request) -> Response:
+        return json_answer(retention_view(self.hospital, self.exchange.erasing.holds))
+
+    async def hold(self, request: Request) -> Response:
+        wanted = await asked(request, words.HoldWanted)
+        check_hold(self.hospital, wanted)
+        return json_answer(
+            hold_view(self.exchange.erasing.holds.put(wanted.what, wanted.name, wanted.reason, now_ms()))
+        )
+
+    async def unhold(self, request: Request) -> Response:
+        wanted = await asked(request, words.HoldWanted)
+        return json_answer(words.HoldEnded(ended=self.exchange.erasing.holds.drop(wanted.what, wanted.name)))
+
+    async def after_close(self, _: Request) -> Response:
+        return json_answer(closed_access_views(self.exchange.closed_log.read(self.hospital.reader.chain)))
+
     async def transfers(self, _: Request) -> Response:
         return json_answer(self.exchange.transfers())
 
@@ -281,7 +307,7 @@ def _moment(request: Request, name: str) -> int | None:
 
 def _fetched(grant: int, became: words.Fetched | Exception) -> words.FetchedOne:
     if isinstance(became, Exception):
-        return words.FetchedOne(grant=grant, problem=str(became))
+        return words.FetchedOne(grant=grant, problem=str(became), coming=COMING in str(became))
     return words.FetchedOne(grant=grant, record=became.record, bytes=became.bytes, problem=became.unproven or None)
 
 

@@ -19,7 +19,7 @@ from l2.records.body import chunk_count, chunk_size
 from l2.records.keys import BOX_OVERHEAD, KEY_BYTES, NONCE_BYTES, box, unbox
 from l2.records.limits import SEALED_CHUNK_BYTES
 
-__all__ = ["HEAD_BYTES", "Cell", "Cells", "place_key"]
+__all__ = ["HEAD_BYTES", "Cell", "Cells", "is_short_cell", "place_key"]
 
 _EPOCH_BYTES = 4
 HEAD_BYTES = _EPOCH_BYTES + BOX_OVERHEAD + KEY_BYTES
@@ -36,11 +36,17 @@ class Cell(Shape, frozen=True):
     place: bytes
 
 
+def is_short_cell(cell: Cell) -> bool:
+    """Whether it holds one chunk."""
+    return cell.size <= SEALED_CHUNK_BYTES
+
+
 class Cells:
     """All cells of a hospital. Every method is synchronous and safe in worker threads; what returned is durable."""
 
     def __init__(self, folder: Path, index: Index, entropy: Entropy) -> None:
         self._folder = make_folder(folder)
+        self._prefix = f"{self._folder}{os.sep}"
         sweep(self._folder)
         self.index, self.entropy = index, entropy
         self.places = index.table("places")
@@ -68,9 +74,21 @@ class Cells:
 
     def key(self, cell: Cell, what: bytes) -> bytes:
         """The key in a cell's head. Raises `Refused` (BAD_CIPHERTEXT), `OSError` without the file."""
+        return self.unhead(self.read_head(cell), what, cell.place)
+
+    def read_head(self, cell: Cell) -> bytes:
         with self.path(cell.file).open("rb") as file:
             file.seek(cell.offset)
-            return self.unhead(file.read(HEAD_BYTES), what, cell.place)
+            return file.read(HEAD_BYTES)
+
+    def read_short(self, cell: Cell) -> tuple[bytes, bytes]:
+        """Head and chunk of a short cell, with one read."""
+        handle = os.open(self._prefix + cell.file.hex(), os.O_RDONLY)
+        try:
+            data = os.pread(handle, HEAD_BYTES + cell.size, cell.offset)
+        finally:
+            os.close(handle)
+        return data[:HEAD_BYTES], data[HEAD_BYTES:]
 
     def set_heads(self, heads: Iterable[tuple[Cell, bytes]]) -> None:
         """Overwrite heads in place, each file with one sync."""
@@ -127,7 +145,7 @@ class Cells:
         return found
 
     def has(self, cell: Cell) -> bool:
-        return self.path(cell.file).exists()
+        return os.path.exists(self._prefix + cell.file.hex())
 
     # -- destroying
 

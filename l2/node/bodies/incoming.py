@@ -222,6 +222,10 @@ class Incoming:
         """For whoever removes the row together with others."""
         return _key_of(channel, grant)
 
+    def cells_in_use(self) -> list[Cell]:
+        """The cells of all downloads."""
+        return [_decode(row).cell for _, row in self.rows.scan()]
+
     def waiting(self) -> list[tuple[bytes, int, bool]]:
         """Channel, grant and whether the ciphertext is complete, of every download."""
         rows = ((key, _decode(row)) for key, row in self.rows.scan())

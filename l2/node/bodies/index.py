@@ -25,7 +25,7 @@ _MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in orde
 _MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
 _TABLES = (
     *("records", "subjects", "origins", "places", "outgoing", "incoming", "people", "shared", "papers"),
-    *("holds", "erasures", "rewraps", "openings", "parts"),
+    *("holds", "erasures", "openings", "parts"),
 )
 _REMEDY = "Restore the folder `bodies` from a backup."
 _KEY_LABEL, _RING_LABEL = b"interward index key", b"interward ring"

@@ -4,12 +4,12 @@ The body's own key replaces the one-time key in the cell's head; so a record tha
 its one-time key is destroyed with the same write. Many at once cost two syncs. docs/spec/records.md, PULL-7.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from l1.ground.faults import Fault, LocalError, Refused, require
-from l2.node.bodies.cells import Cells
+from l2.node.bodies.cells import Cell, Cells, is_short_cell
 from l2.node.bodies.incoming import ONE_TIME_KEY, Incoming, Waiting, require_complete
 from l2.node.bodies.intake import RECORD_KEY, Seen, Taken
 from l2.node.bodies.store import Origin, Record, RecordStore, look
@@ -72,10 +72,11 @@ class Opener:
     def _open(self, row: Waiting, secret: bytes, origin: Origin, name: str, now_ms: int, agreed: Agree) -> _Opened:
         body, cell = row.body, row.cell
         require(lock_of(secret) == body.lock, Fault.BAD_DIGEST, "the secret does not open the grant's lock")
-        key = self._key(row, secret, agreed)
+        head, chunks = self._read(cell)
+        key = self._key(row, head, secret, agreed)
         require(key_digest(key) == body.key, Fault.BAD_DIGEST, "the key is not the one that the grant names")
         hasher, size, seen = sha256(), 0, Seen()
-        for piece in open_body(self._cells.chunks(cell), cell.size, BodyCipher(key, cell.place), body.content):
+        for piece in open_body(chunks, cell.size, BodyCipher(key, cell.place), body.content):
             hasher.update(piece)
             size += len(piece)
             seen.add(piece)
@@ -90,12 +91,18 @@ class Opener:
             Record(id_, name, size, now_ms, info, digest, cell, origin),
         )
 
-    def _key(self, row: Waiting, secret: bytes, agreed: Agree) -> bytes:
+    def _read(self, cell: Cell) -> tuple[bytes, Iterable[bytes]]:
+        if is_short_cell(cell):
+            head, chunk = self._cells.read_short(cell)
+            return head, (chunk,)
+        return self._cells.read_head(cell), self._cells.chunks(cell)
+
+    def _key(self, row: Waiting, head: bytes, secret: bytes, agreed: Agree) -> bytes:
         try:
-            one_time = self._cells.key(row.cell, ONE_TIME_KEY)
+            one_time = self._cells.unhead(head, ONE_TIME_KEY, row.cell.place)
         except Refused:
             # A crash came between the head and the row: the key that is due there is there already.
-            return self._cells.key(row.cell, RECORD_KEY)
+            return self._cells.unhead(head, RECORD_KEY, row.cell.place)
         shared = agreed(one_time, row.peer_one_time)
         return unwrap(row.wrapped, shared=shared, secret=secret, place=row.cell.place, root=row.body.cipher_root)
 

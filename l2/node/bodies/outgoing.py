@@ -6,12 +6,12 @@ written, since the grant promises a root; so a crash in between leaves a row wit
 row. Knows no log and no line. docs/spec/records.md, BODY-8.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.merkle import root_of
-from l2.node.bodies.cells import Cell, Cells
+from l2.node.bodies.cells import Cell, Cells, is_short_cell
 from l2.node.bodies.index import Table
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
@@ -53,7 +53,12 @@ class _Sealer:
     """A record's cell, opened under its own key and sealed for one grant."""
 
     def __init__(self, cells: Cells, cell: Cell, nonce: bytes) -> None:
-        record_key = cells.key(cell, RECORD_KEY)
+        self._chunk: bytes | None = None
+        if is_short_cell(cell):
+            head, self._chunk = cells.read_short(cell)
+            record_key = cells.unhead(head, RECORD_KEY, cell.place)
+        else:
+            record_key = cells.key(cell, RECORD_KEY)
         self.cells, self.cell = cells, cell
         self.last = chunk_count(cell.size) - 1
         self.key, self.salt = grant_keys(record_key, nonce)
@@ -61,6 +66,16 @@ class _Sealer:
 
     def to(self, place: bytes) -> None:
         self._sealed = BodyCipher(self.key, place)
+
+    def chunks(self) -> Iterable[bytes]:
+        """The record's own chunks, in order."""
+        return self.cells.chunks(self.cell) if self._chunk is None else (self._chunk,)
+
+    def read(self, indices: Sequence[int]) -> list[bytes]:
+        """Some of them. Raises `Refused` (NO_SUCH_CHUNK)."""
+        if self._chunk is not None and tuple(indices) == (0,):
+            return [self._chunk]
+        return self.cells.read(self.cell, indices)
 
     def plain(self, chunk: bytes, index: int) -> bytes:
         return regrant(self._rest.open(chunk, index, index == self.last), index, self.salt)
@@ -89,7 +104,7 @@ class Offered:
     def read(self, indices: Sequence[int]) -> list[bytes]:
         """Ciphertext chunks. Raises `Refused` (NO_SUCH_CHUNK; BAD_CIPHERTEXT if the record's file was damaged)."""
         sealer = self._sealer
-        chunks = sealer.cells.read(sealer.cell, indices)
+        chunks = sealer.read(indices)
         return [sealer.seal(sealer.plain(chunk, i), i) for i, chunk in zip(indices, chunks, strict=True)]
 
     def wrap_for(self, wrapper: Wrapper) -> bytes:
@@ -142,7 +157,7 @@ class Outgoing:
         hashes: list[bytes] = []
 
         def plain() -> Iterator[bytes]:
-            for index, chunk in enumerate(self._cells.chunks(record.cell)):
+            for index, chunk in enumerate(sealer.chunks()):
                 piece = sealer.plain(chunk, index)
                 hashes.append(chunk_hash(sealer.seal(piece, index)))
                 yield piece

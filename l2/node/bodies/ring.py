@@ -34,9 +34,5 @@ class Ring(Shape, frozen=True):
         """With a new epoch."""
         return Ring((*self.keys, (self.epoch + 1 if self.keys else 1, key)))
 
-    def newest_only(self) -> "Ring":
-        """Without the epochs that nothing is boxed under any more."""
-        return Ring(self.keys[-1:])
-
 
 decode_ring = decoder(Ring, bytes_max=64 * 1024, what="stored ring of keys")

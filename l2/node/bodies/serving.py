@@ -1,11 +1,14 @@
 """The custodian's end of a records line: pulls and gatherings are answered one after another, in order.
 
 Written against the two methods of a line that it needs, so it runs over memory in tests. Sealing happens in worker
-threads, a group of chunks at a time and one group ahead of the line, so that a large record never holds up a channel.
+threads, a group of chunks at a time and ahead of the line, so that a large record never holds up a channel.
 docs/spec/records.md, rules PULL-*.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 import trio
@@ -13,9 +16,13 @@ import trio
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused, require
 from l2.node.bodies.outgoing import Offered, Wrapper
+from l2.node.bodies.recall import Erased, decode_erase
+from l2.node.bodies.together import run_together
 from l2.node.bodies.wire import (
     CHUNK,
     DENIED,
+    ERASE,
+    ERASED,
     GATHER,
     GATHERED,
     HASHES,
@@ -27,6 +34,7 @@ from l2.node.bodies.wire import (
     Gather,
     Gathered,
     Hashes,
+    Pull,
     Short,
     Unsent,
     Wrapped,
@@ -38,7 +46,9 @@ from l2.records.limits import SEALED_CHUNK_BYTES
 
 __all__ = ["Library", "RecordsLine", "serve_pulls"]
 
-GROUP_CHUNKS = 8  # 512 KiB: one write on the line, one visit to a worker thread
+GROUP_CHUNKS = 16  # 1 MiB: one write on the line, one visit to a worker thread
+GROUPS_AHEAD = 1  # sealed, and waiting for the line
+JOBS_MAX = 128  # pulls that wait; then whoever asks for more is not read
 GATHERED_BYTES = 512 * 1024  # of short bodies in one message
 
 
@@ -64,34 +74,113 @@ class Library(Protocol):
     def wrapper(self, peer: bytes) -> Wrapper:
         """A fresh one-time key, agreed with the peer's."""
 
+    async def erase(self, channel: bytes, grant: int) -> Erased:
+        """Erase what the peer granted to us. Raises `Refused`: NOT_GRANTED, UNDER_HOLD under a legal hold."""
+
     def room(self, size: int) -> Awaitable[None]:
         """Wait until the peer's rate allows to send so many bytes."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Chunks of one body that were asked for, or messages that are ready (then `offered` is None)."""
+
+    offered: Offered | None
+    indices: list[int]
+    messages: list[tuple[int, bytes]]
 
 
 async def serve_pulls(line: RecordsLine, library: Library) -> None:
     """[PULL-2] Answer one pull after another until the line ends, which raises whatever the line raises.
 
     A pull that cannot be answered is denied with its fault, and the line goes on. Anything else on the line raises
-    `Refused`, for the caller to close it with.
+    `Refused`, for the caller to close it with. While one group of chunks is on its way the next is sealed, and pulls
+    that have come meanwhile are sealed together.
     """
-    while True:
-        kind, payload = await line.receive()
-        if kind == GATHER:
-            await _send_short(line, library, decode_gather(payload))
-            continue
-        require(kind == PULL, Fault.UNEXPECTED, f"message {kind} where a pull was due")
-        wanted = decode_pull(payload)
-        try:
-            offered = await library.find(wanted.channel, wanted.grant)
-            indices = _indices(wanted.ranges, chunk_count(offered.cipher_size))
-            groups = [indices[start : start + GROUP_CHUNKS] for start in range(0, len(indices), GROUP_CHUNKS)]
-            ready = await trio.to_thread.run_sync(_read_group, offered, groups[0]) if groups else []
-        except Refused as refused:
-            await line.send_many([(DENIED, encode(Denied(fault=refused.fault, detail=refused.detail[:500])))])
-            continue
-        if wanted.one_time is not None:
-            await _send_key(line, library, offered, wanted.one_time)
-        await _send_chunks(line, library, offered, groups, ready)
+    jobs_in, jobs = trio.open_memory_channel[_Job](JOBS_MAX)
+    sealed_in, sealed = trio.open_memory_channel[list[tuple[int, bytes]]](GROUPS_AHEAD)
+
+    async def receive() -> None:
+        while True:
+            kind, payload = await line.receive()
+            if kind == GATHER:
+                for message in await _gathered(library, decode_gather(payload)):
+                    await jobs_in.send(_Job(None, [], [(GATHERED, message)]))
+                continue
+            if kind == ERASE:
+                await jobs_in.send(_Job(None, [], [await _erased(library, payload)]))
+                continue
+            require(kind == PULL, Fault.UNEXPECTED, f"message {kind} where a pull was due")
+            for job in await _jobs(library, decode_pull(payload)):
+                await jobs_in.send(job)
+
+    async def seal() -> None:
+        groups = _Groups(jobs)
+        while True:
+            await sealed_in.send(await _seal(await groups.next()))
+
+    async def send() -> None:
+        async for messages in sealed:
+            await library.room(sum(len(payload) for _, payload in messages))
+            await line.send_many(messages)
+
+    await run_together(receive, seal, send)
+
+
+async def _erased(library: Library, payload: bytes) -> tuple[int, bytes]:
+    """[ERASE-3] The peer asks for what it granted to be erased."""
+    asked = decode_erase(payload)
+    try:
+        return ERASED, encode(await library.erase(asked.channel, asked.grant))
+    except Refused as refused:
+        return _denial(refused).messages[0]
+
+
+async def _jobs(library: Library, wanted: Pull) -> list[_Job]:
+    """What one pull asks to be sent: a denial; or chunk hashes and key, and then chunks."""
+    try:
+        offered = await library.find(wanted.channel, wanted.grant)
+        indices = _indices(wanted.ranges, chunk_count(offered.cipher_size))
+    except Refused as refused:
+        return [_denial(refused)]
+    ready = [] if wanted.one_time is None else _key_messages(library, offered, wanted.one_time)
+    return [_Job(None, [], [message]) for message in ready] + ([_Job(offered, indices, [])] if indices else [])
+
+
+def _denial(refused: Refused) -> _Job:
+    return _Job(None, [], [(DENIED, encode(Denied(fault=refused.fault, detail=refused.detail[:500])))])
+
+
+class _Groups:
+    """Jobs in order, cut and joined to groups of a few chunks of one body."""
+
+    def __init__(self, jobs: "trio.MemoryReceiveChannel[_Job]") -> None:
+        self._jobs = jobs
+        self._waiting: deque[_Job] = deque()
+
+    async def next(self) -> _Job:
+        waiting = self._waiting
+        if not waiting:
+            waiting.append(await self._jobs.receive())
+        with suppress(trio.WouldBlock):
+            while len(waiting) < JOBS_MAX:
+                waiting.append(self._jobs.receive_nowait())
+        first = waiting.popleft()
+        indices = list(first.indices)
+        while waiting and first.offered is not None and waiting[0].offered is first.offered:
+            indices += waiting.popleft().indices
+        if len(indices) > GROUP_CHUNKS:
+            waiting.appendleft(_Job(first.offered, indices[GROUP_CHUNKS:], []))
+        return _Job(first.offered, indices[:GROUP_CHUNKS], first.messages)
+
+
+async def _seal(group: _Job) -> list[tuple[int, bytes]]:
+    if group.offered is None:
+        return group.messages
+    try:
+        return await trio.to_thread.run_sync(_read_group, group.offered, group.indices)
+    except Refused as refused:
+        return _denial(refused).messages
 
 
 def _indices(ranges: tuple[tuple[int, int], ...], count: int) -> list[int]:
@@ -103,51 +192,13 @@ def _indices(ranges: tuple[tuple[int, int], ...], count: int) -> list[int]:
     return [index for first, end in ranges for index in range(first, end)]
 
 
-async def _send_key(line: RecordsLine, library: Library, offered: Offered, one_time: bytes) -> None:
+def _key_messages(library: Library, offered: Offered, one_time: bytes) -> list[tuple[int, bytes]]:
     # [PULL-3] Hashes, then the key.
     page = HASHES_PER_MESSAGE * 32
-    for start in range(0, len(offered.hashes), page):
-        await line.send_many([(HASHES, encode(Hashes(hashes=offered.hashes[start : start + page])))])
+    pages = (offered.hashes[start : start + page] for start in range(0, len(offered.hashes), page))
     wrapper = library.wrapper(one_time)
     wrapped = Wrapped(one_time=wrapper.public, wrapped=offered.wrap_for(wrapper))
-    await line.send_many([(WRAPPED, encode(wrapped))])
-
-
-async def _send_chunks(
-    line: RecordsLine, library: Library, offered: Offered, groups: list[list[int]], ready: list[tuple[int, bytes]]
-) -> None:
-    """Each group is sealed while the one before it is on its way."""
-    for position in range(len(groups)):
-        sending, ready = ready, []
-        await library.room(sum(len(data) for _, data in sending))
-        if position + 1 == len(groups):
-            await line.send_many(sending)
-            return
-        ready = await _send_and_read(line, sending, offered, groups[position + 1])
-
-
-async def _send_and_read(
-    line: RecordsLine, sending: list[tuple[int, bytes]], offered: Offered, group: list[int]
-) -> list[tuple[int, bytes]]:
-    """Both at once; what either raises is raised as it is, not in a group."""
-    failed: list[Exception] = []
-    ready: list[tuple[int, bytes]] = []
-
-    async def read() -> None:
-        try:
-            ready.extend(await trio.to_thread.run_sync(_read_group, offered, group))
-        except Exception as error:  # the line's caller knows what to do about each
-            failed.append(error)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read)
-        try:
-            await line.send_many(sending)
-        except Exception as error:
-            failed.append(error)
-    if failed:
-        raise failed[0]
-    return ready
+    return [*((HASHES, encode(Hashes(hashes=hashes))) for hashes in pages), (WRAPPED, encode(wrapped))]
 
 
 def _read_group(offered: Offered, group: list[int]) -> list[tuple[int, bytes]]:
@@ -155,16 +206,13 @@ def _read_group(offered: Offered, group: list[int]) -> list[tuple[int, bytes]]:
     return [(CHUNK, encode(Chunk(index=i, data=data))) for i, data in zip(group, chunks, strict=True)]
 
 
-async def _send_short(line: RecordsLine, library: Library, wanted: Gather) -> None:
+async def _gathered(library: Library, wanted: Gather) -> list[bytes]:
     """[PULL-9] Many short bodies in a few messages."""
     ascending = all(one < two for one, two in zip(wanted.grants, wanted.grants[1:], strict=False))
     require(ascending, Fault.UNEXPECTED, "grants that do not ascend")
     wrapper = library.wrapper(wanted.one_time)
     found = library.find_short(wanted.channel, wanted.grants)
-    messages = await trio.to_thread.run_sync(_seal_short, found, wrapper)
-    for message in messages:
-        await library.room(len(message))
-        await line.send_many([(GATHERED, message)])
+    return await trio.to_thread.run_sync(_seal_short, found, wrapper)
 
 
 def _seal_short(found: Callable[[], Iterator[tuple[int, Offered | Refused]]], wrapper: Wrapper) -> list[bytes]:

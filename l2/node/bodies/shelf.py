@@ -13,11 +13,12 @@ from l2.node.bodies.incoming import Incoming
 from l2.node.bodies.index import Entropy, Index
 from l2.node.bodies.opening import Opener, Released
 from l2.node.bodies.outgoing import Outgoing
+from l2.node.bodies.rewrapping import Rewrapping
 from l2.node.bodies.store import Record, RecordStore
 
 __all__ = ["Bodies"]
 
-INDEX, CELLS = "records.mdb", "records"
+INDEX, CELLS, JOURNAL = "records.mdb", "records", "heads.journal"
 
 
 class Bodies:
@@ -33,6 +34,8 @@ class Bodies:
         self.records = RecordStore(self.cells, self.index)
         self.outgoing = Outgoing(self.records)
         self.incoming = Incoming(self.cells)
+        self._rewrapping = Rewrapping(folder / JOURNAL, self.cells, self.records, self.incoming)
+        self._rewrapping.finish()
         self._opener = Opener(self.cells, self.incoming, self.records)
         self._sweep_parts()
 
@@ -74,6 +77,12 @@ class Bodies:
     ) -> dict[int, Record | Exception]:
         """The same for many, with two syncs: each grant's record, or why there is none."""
         return dict(self._opener.keep(channel, released, custodian=custodian, now_ms=now_ms))
+
+    def rewrap(self, kek: bytes) -> int:
+        """[REST-8] A new epoch under this key-encryption key: every key to a cell is boxed anew, and no older one opens
+        any of them. How many there are. While nothing else is done; a crash in the middle is finished by calling it
+        again, and either key-encryption key may be the one in force until then."""
+        return self._rewrapping.rewrap(kek)
 
     def backup(self, folder: Path) -> None:
         """A consistent copy, made while in use: first the index, then the files that it names. A file that was erased

@@ -281,6 +281,10 @@ class RecordStore:
     def count(self) -> int:
         return self._rows.count() - self._parts.count()
 
+    def cells_in_use(self) -> list[Cell]:
+        """The cells of all records, extracts among them."""
+        return [_decode(row).cell for _, row in self._rows.scan()]
+
     # -- away
 
     def erase(self, records: Iterable[Record]) -> None:

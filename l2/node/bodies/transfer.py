@@ -7,6 +7,7 @@ more, since what is under way when a process dies is sent again. docs/spec/recor
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import trio
 
@@ -14,6 +15,7 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused, require
 from l2.node.bodies.incoming import Download, Pulled
 from l2.node.bodies.serving import RecordsLine
+from l2.node.bodies.together import run_together
 from l2.node.bodies.wire import (
     CHUNK,
     DENIED,
@@ -25,10 +27,11 @@ from l2.node.bodies.wire import (
     Gather,
     Pull,
     decode_chunk,
-    decode_denied,
     decode_gathered,
     decode_hashes,
     decode_wrapped,
+    denial_of,
+    fault_of,
 )
 from l2.records.body import chunk_count
 from l2.records.limits import SEALED_CHUNK_BYTES
@@ -37,8 +40,13 @@ __all__ = ["Gathering", "Turn", "begin_pull", "gather", "pull", "pull_turn"]
 
 UNIT_CHUNKS = 4  # 256 KiB: one request, and one visit to a worker thread
 DEPTH_MIN, DEPTH_MAX = 2, 64  # requests under way on one line
+QUEUE_CHUNKS = 16  # 1 MiB that has come and waits to be written; then the line is not read
 TURN_UNITS = 64  # 16 MiB: then whoever else waits for a line has it
 RATE_BYTES_S = 400_000_000  # the fastest that a line is expected to be: with a round trip's time it gives the window
+
+
+Unit = tuple[tuple[int, int], ...]
+"""A request's worth of chunks, as ranges."""
 
 
 class Turn:
@@ -50,11 +58,11 @@ class Turn:
         self._free = deque(_units(download.missing))
         self.accepting = trio.Lock()
 
-    def take(self) -> tuple[tuple[int, int], ...] | None:
+    def take(self) -> Unit | None:
         """The next unit, or None when all are asked for."""
         return self._free.popleft() if self._free else None
 
-    def give_back(self, units: Sequence[tuple[tuple[int, int], ...]]) -> None:
+    def give_back(self, units: Sequence[Unit]) -> None:
         """Asked for on a line that broke."""
         self._free.extendleft(reversed(units))
 
@@ -68,13 +76,13 @@ class Turn:
         self.depth = min(DEPTH_MAX, max(DEPTH_MIN, round(window / (UNIT_CHUNKS * SEALED_CHUNK_BYTES))))
 
 
-def _units(missing: set[int]) -> list[tuple[tuple[int, int], ...]]:
+def _units(missing: set[int]) -> list[Unit]:
     """Missing chunks in requests of a few, each as ranges."""
     ordered = sorted(missing)
     return [_ranges(ordered[at : at + UNIT_CHUNKS]) for at in range(0, len(ordered), UNIT_CHUNKS)]
 
 
-def _ranges(indices: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def _ranges(indices: Sequence[int]) -> Unit:
     ranges: list[tuple[int, int]] = []
     for index in indices:
         if ranges and ranges[-1][1] == index:
@@ -114,29 +122,73 @@ async def pull_turn(line: RecordsLine, turn: Turn, others_wait: Callable[[], boo
     Raises `Refused` with the peer's fault when it denies, or with its own when what it sends does not verify; and
     whatever the line raises when it ends. What was verified stays; what was under way goes back.
     """
-    under_way: deque[tuple[tuple[int, int], ...]] = deque()
-    asked = 0
+    lane = _Lane(line, turn, others_wait)
     try:
-        while True:
-            fresh: list[tuple[tuple[int, int], ...]] = []
-            may = asked < TURN_UNITS or not others_wait()
-            while may and len(under_way) + len(fresh) < turn.depth and (unit := turn.take()) is not None:
-                fresh.append(unit)
-            if fresh:
-                under_way.extend(fresh)
-                asked += len(fresh)
-                download = turn.download
-                await line.send_many([(PULL, encode(Pull(download.channel, download.grant, None, u))) for u in fresh])
-            if not under_way:
-                return
-            due = sum(end - first for first, end in under_way[0])
-            payloads = [await _expect(line, CHUNK) for _ in range(due)]
-            async with turn.accepting:
-                turn.progress(await trio.to_thread.run_sync(_take_group, turn.download, payloads))
-            under_way.popleft()
-    except BaseException:
-        turn.give_back(list(under_way))
-        raise
+        await run_together(lane.receive, lane.keep)
+    finally:
+        turn.give_back(list(lane.under_way))
+
+
+class _Lane:
+    """One line's share of a download: what comes is verified and written while more is coming."""
+
+    def __init__(self, line: RecordsLine, turn: Turn, others_wait: Callable[[], bool]) -> None:
+        self._line, self._turn, self._others_wait = line, turn, others_wait
+        self._came_in, self._came = trio.open_memory_channel[bytes](QUEUE_CHUNKS)
+        self._asked = 0
+        self.under_way: deque[Unit] = deque()  # asked for and not yet written, oldest first
+        self._due = 0  # chunks asked for and not yet come
+        self._kept = 0  # chunks of the oldest unit that are written
+
+    async def receive(self) -> None:
+        """Keep the window full, and hand over what comes."""
+        async with self._came_in:
+            while True:
+                await self._ask()
+                if not self._due:
+                    return
+                await self._came_in.send(await _expect(self._line, CHUNK))
+                self._due -= 1
+
+    async def _ask(self) -> None:
+        turn = self._turn
+        fresh: list[Unit] = []
+        while self._may_ask(len(fresh)) and (unit := turn.take()) is not None:
+            fresh.append(unit)
+        if fresh:
+            self.under_way.extend(fresh)
+            self._asked += len(fresh)
+            self._due += sum(map(_size, fresh))
+            download = turn.download
+            await self._line.send_many([(PULL, encode(Pull(download.channel, download.grant, None, u))) for u in fresh])
+
+    def _may_ask(self, fresh: int) -> bool:
+        over = self._asked + fresh >= TURN_UNITS and self._others_wait()
+        return not over and self._due + fresh * UNIT_CHUNKS < self._turn.depth * UNIT_CHUNKS
+
+    async def keep(self) -> None:
+        """Verify and write, all that has come at once."""
+        turn = self._turn
+        async with self._came:
+            async for first in self._came:
+                payloads = [first]
+                with suppress(trio.WouldBlock, trio.EndOfChannel):
+                    while len(payloads) < QUEUE_CHUNKS:
+                        payloads.append(self._came.receive_nowait())
+                async with turn.accepting:
+                    size = await trio.to_thread.run_sync(_take_group, turn.download, payloads)
+                self._note(len(payloads))
+                turn.progress(size)
+
+    def _note(self, count: int) -> None:
+        self._kept += count
+        while self.under_way and self._kept >= (size := _size(self.under_way[0])):
+            self._kept -= size
+            self.under_way.popleft()
+
+
+def _size(unit: Unit) -> int:
+    return sum(end - first for first, end in unit)
 
 
 def _take_group(download: Download, payloads: list[bytes]) -> int:
@@ -164,14 +216,9 @@ async def pull(line: RecordsLine, download: Download, progress: Callable[[int], 
 async def _expect(line: RecordsLine, kind: int) -> bytes:
     came, payload = await line.receive()
     if came == DENIED:
-        denied = decode_denied(payload)
-        raise Refused(_fault(denied.fault), f"the custodian denies: {denied.detail}")
+        raise denial_of(payload)
     require(came == kind, Fault.UNEXPECTED, f"message {came} where {kind} was due")
     return payload
-
-
-def _fault(number: int) -> Fault:
-    return Fault(number) if number in Fault.__members__.values() else Fault.NOT_GRANTED
 
 
 class Gathering:
@@ -194,7 +241,7 @@ async def gather(line: RecordsLine, channel: bytes, grants: Sequence[int], one_t
         found.peer_one_time, last = answer.one_time, answer.last
         found.bodies += [Pulled(body.grant, body.chunk, body.wrapped) for body in answer.bodies]
         for unsent in answer.unsent:
-            found.unsent[unsent.grant] = Refused(_fault(unsent.fault), f"the custodian denies: {unsent.detail}")
+            found.unsent[unsent.grant] = Refused(fault_of(unsent.fault), f"the custodian denies: {unsent.detail}")
         surplus = len(found.bodies) + len(found.unsent) > len(grants)
         require(not surplus, Fault.UNEXPECTED, "more bodies than were asked for")
         require(last or answer.bodies, Fault.UNEXPECTED, "a message without bodies")

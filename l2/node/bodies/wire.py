@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from l1.ground.codec import Shape, decoder
+from l1.ground.faults import Fault, Refused
 from l1.ground.fields import ChannelId, Digest, Size
 from l1.ground.limits import FRAME_BYTES_MAX
 from l2.records.limits import SEALED_CHUNK_BYTES
@@ -15,6 +16,8 @@ from l2.records.limits import SEALED_CHUNK_BYTES
 __all__ = [
     "CHUNK",
     "DENIED",
+    "ERASE",
+    "ERASED",
     "GATHER",
     "GATHERED",
     "GATHER_MAX",
@@ -40,11 +43,13 @@ __all__ = [
     "decode_hashes",
     "decode_pull",
     "decode_wrapped",
+    "denial_of",
+    "fault_of",
 ]
 
-PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED = 32, 34, 36, 38, 40, 42, 44
+PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED, ERASE, ERASED = 32, 34, 36, 38, 40, 42, 44, 46, 48
 
-MESSAGES = frozenset({PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED})
+MESSAGES = frozenset({PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED, ERASE, ERASED})
 """Every type that a records line must understand."""
 
 RANGES_MAX = 1_024  # gaps named in one pull; a download with more asks again
@@ -131,3 +136,14 @@ decode_wrapped = decoder(Wrapped, bytes_max=1024, what="wrapped key")
 decode_denied = decoder(Denied, bytes_max=4096, what="denial")
 decode_gather = decoder(Gather, bytes_max=64 * 1024, what="gathering")
 decode_gathered = decoder(Gathered, bytes_max=FRAME_BYTES_MAX, what="gathered bodies")
+
+
+def fault_of(number: int) -> Fault:
+    """A fault that the peer names; one that this program does not know is a plain denial."""
+    return Fault(number) if number in Fault.__members__.values() else Fault.NOT_GRANTED
+
+
+def denial_of(payload: bytes, says: str = "the custodian denies") -> Refused:
+    """A denial, to be raised. Raises `Refused` (MALFORMED) itself for one that does not decode."""
+    denied = decode_denied(payload)
+    return Refused(fault_of(denied.fault), f"{says}: {denied.detail}")

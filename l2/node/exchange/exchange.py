@@ -24,7 +24,9 @@ from l2.node.exchange.background import Background
 from l2.node.exchange.book import PATIENT, Book, Paper
 from l2.node.exchange.cutting import Offer
 from l2.node.exchange.dealing import Dealing, why_void
+from l2.node.exchange.delivery import Delivery
 from l2.node.exchange.drafting import draft_entries, paper_of
+from l2.node.exchange.erasing import Erasing
 from l2.node.exchange.fetching import Fetching
 from l2.node.exchange.library import PeerLibrary, Rate
 from l2.node.exchange.listening import Listener
@@ -44,7 +46,6 @@ from l2.records import handle
 __all__ = ["Exchange"]
 
 RETRY_S = 1.0  # before a release that failed is tried again
-RELEASE_S = 60.0  # a custodian that is there releases at once; later the record comes by itself
 WRITTEN_S = 110.0  # a little less than a desk waits for its answer
 REFUSALS_SHOWN = 20
 
@@ -65,9 +66,12 @@ class Exchange:
         self._fetching = Fetching(hospital, self._pulls, self._opening, self._transfers, threads)
         self._background = Background(hospital, self._fetching)
         self._reading = Reading(hospital, threads, self._learn_subjects)
+        self.closed_log = self._reading.closed_log
         self._listener = Listener(hospital, self._background.fetch, self._opening)
         self._dealings: dict[bytes, Dealing] = {}
+        self._delivery = Delivery(hospital, self._fetching, self._dealings)
         self._rates: dict[bytes, Rate] = {}
+        self.erasing = Erasing(hospital, self._book, self._sharing, self._pulls, self._dealings)
         self._nursery: trio.Nursery | None = None
 
     # -- tasks ----------------------------------------------------------------------------------------------------
@@ -88,7 +92,7 @@ class Exchange:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
-                for part in (self._pulls, self._opening, self._background, self._reading):
+                for part in (self._pulls, self._opening, self._background, self._reading, self._delivery, self.erasing):
                     nursery.start_soon(part.run)
                 for dealing in self._dealings.values():
                     nursery.start_soon(self._keep_chores, dealing)
@@ -265,7 +269,7 @@ class Exchange:
         record = self._reading.find(record_id)
         if record.origin is not None:
             dealing = self._dealing(record.origin.channel)
-            await self._reading.access(dealing, record.origin, practitioner, role, purpose)
+            await self._reading.access(dealing, record, practitioner, role, purpose)
             await self._learn(dealing)
         return record.size, await self._reading.open(record)
 
@@ -321,22 +325,7 @@ class Exchange:
 
     async def fetch_all(self, channel: bytes, indices: Sequence[int]) -> list[words.Fetched | Exception]:
         """Bring granted records home, in the order asked for: each one's record, or why there is none."""
-        dealing = self._dealing(channel)
-        failures = await self._fetching.obtain(dealing, indices)
-        with trio.move_on_after(RELEASE_S):
-            for index in indices:
-                if index not in failures and (awaited := dealing.awaited.get(index)) is not None:
-                    await awaited.came.wait()
-                    if isinstance(awaited.became, Exception):
-                        failures[index] = awaited.became
-        return [failures.get(index) or self._fetched(dealing, index) for index in indices]
-
-    def _fetched(self, dealing: Dealing, index: int) -> words.Fetched | Exception:
-        record = self._hospital.bodies.records.find_received(dealing.id, index)
-        if record is None:
-            cause = "the ciphertext is here, but the custodian has not released its key yet"
-            return LocalError(cause, "The record is opened and stored by itself when the release comes.")
-        return views.fetched_view(record)
+        return await self._delivery.fetch_all(self._dealing(channel), indices)
 
     def transfers(self) -> list[words.TransferView]:
         """Downloads under way."""
@@ -351,7 +340,9 @@ class Exchange:
     async def serve_pulls_for(self, peer: bytes, line: Line) -> None:
         """Answer pulls on a line until it ends, which raises `LineClosed`."""
         rate = self._rates.setdefault(peer, Rate(self._hospital.config.record_bytes_per_s))
-        await serve_pulls(line, PeerLibrary(self._hospital, self._sharing, rate, self._dealings, peer))
+        dealings = self._dealings
+        library = PeerLibrary(self._hospital, self._sharing, self.erasing, rate, dealings=dealings, peer=peer)
+        await serve_pulls(line, library)
 
     # -- helpers --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,9 @@ import trio
 
 from l1.ground.faults import Fault, Refused
 from l2.node.bodies import Offered, Wrapper
+from l2.node.bodies.recall import Erased
 from l2.node.exchange.dealing import Dealing
+from l2.node.exchange.erasing import Erasing
 from l2.node.exchange.sharing import Sharing
 from l2.node.hospital import Hospital
 
@@ -33,8 +35,17 @@ class Rate:
 class PeerLibrary:
     """For one line."""
 
-    def __init__(self, hospital: Hospital, sharing: Sharing, rate: Rate, dealings: dict[bytes, Dealing], peer: bytes):
-        self._hospital, self._sharing, self._rate = hospital, sharing, rate
+    def __init__(
+        self,
+        hospital: Hospital,
+        sharing: Sharing,
+        erasing: Erasing,
+        rate: Rate,
+        *,
+        dealings: dict[bytes, Dealing],
+        peer: bytes,
+    ) -> None:
+        self._hospital, self._sharing, self._erasing, self._rate = hospital, sharing, erasing, rate
         self._dealings, self._peer = dealings, peer
 
     def _dealing(self, channel: bytes) -> Dealing:
@@ -60,3 +71,6 @@ class PeerLibrary:
 
     async def room(self, size: int) -> None:
         await self._rate.room(size)
+
+    async def erase(self, channel: bytes, grant: int) -> Erased:
+        return await self._erasing.answer(self._dealing(channel), grant)

@@ -24,7 +24,7 @@ __all__ = [
     "stands",
 ]
 
-RELEASE = 8
+RECEIPT, RELEASE = 7, 8
 VIEWS_MAX = 1_000  # entries of one kind that a list shows of one log: the newest
 
 _CHUNK = 65_536
@@ -43,6 +43,7 @@ _PATTERNS = {
     "open requests": _pattern(REQUEST, 0),
     "unreceipted grants": _pattern(GRANT, 0),
     "releases": _pattern(RELEASE, 0),
+    "receipts": _pattern(RECEIPT, 0),
     "grants": _pattern(GRANT, HAS_ENDED | ANSWERED | DONE),
 }
 

@@ -53,6 +53,10 @@ class Pulls:
                 raise failed[0]
         await trio.to_thread.run_sync(download.complete)
 
+    async def over_a_line(self, peer: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
+        """Something else that travels on lines for records. Raises `Refused`, `LineClosed`, `LocalError`."""
+        return await self._with_line(peer, work)
+
     async def _lane(self, peer: bytes, turn: Turn, failed: list[Exception], scope: trio.CancelScope) -> None:
         room = self._room(peer)
 

@@ -10,12 +10,14 @@ from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.log.entries import Access, AccessTerms
 from l2.desk import words
-from l2.node.bodies import Intake, New, Origin, Record, look
+from l2.node.bodies import Intake, New, Record, look
 from l2.node.clock import now_ms
+from l2.node.exchange.afterclose import ClosedLog, check_still_granted
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.terms import code_of
 from l2.node.exchange.views import record_view
 from l2.node.hospital import Hospital
+from l2.protocol.phases import Phase
 
 __all__ = ["Reading"]
 
@@ -44,6 +46,7 @@ class Reading:
     def __init__(self, hospital: Hospital, threads: trio.CapacityLimiter, learn: Learn) -> None:
         """`learn` writes down patients, before a record of theirs is known."""
         self._records, self._threads, self._learn = hospital.bodies.records, threads, learn
+        self.closed_log = ClosedLog(hospital.bodies.index)
         self._arrivals_in, self._arrivals = trio.open_memory_channel[_Arrival](WAITING_MAX)
 
     # -- in
@@ -160,26 +163,55 @@ class Reading:
 
     async def open(self, record: Record) -> AsyncIterator[bytes]:
         """The content in pieces. The first is here, and authenticated, when this returns."""
-        pieces = self._records.open_pieces(record.id)
-        first = await trio.to_thread.run_sync(_portion, pieces, limiter=self._threads)
-        return self._rest(first, pieces)
+        portions = _Portions(self._records.open_pieces(record.id), self._threads)
+        await portions.load()
+        return portions
 
-    async def _rest(self, portion: bytes, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while portion:
-            yield portion
-            portion = await trio.to_thread.run_sync(_portion, pieces, limiter=self._threads)
-
-    async def access(self, dealing: Dealing, origin: Origin, practitioner: str, role: str, purpose: str) -> None:
+    async def access(self, dealing: Dealing, record: Record, practitioner: str, role: str, purpose: str) -> None:
         """Write down, durably, that a practitioner opens a received record. Raises `Refused` (NOT_GRANTED) with the
         fold's reason where that may not be."""
         if not practitioner:
             raise LocalError("nobody is named who opens the record", "Name the practitioner, the role, the purpose.")
+        if dealing.channel.phase is not Phase.OPEN:
+            self._access_after_close(dealing, record, practitioner, code_of(Role, role), code_of(PurposeOfUse, purpose))
+            return
+        origin = record.origin
+        assert origin is not None
         who = dealing.practitioners[practitioner]
         terms = AccessTerms(who, code_of(Role, role), code_of(PurposeOfUse, purpose))
         outcome = await dealing.write([Access(now_ms(), origin.grant)], [terms])
         if outcome.refused:
             reason = why_void(outcome.refused[0][1])
             raise Refused(Fault.NOT_GRANTED, f"grant {origin.grant} does not allow this access: {reason}")
+
+    def _access_after_close(
+        self, dealing: Dealing, record: Record, practitioner: str, role: Role, purpose: PurposeOfUse
+    ) -> None:
+        # [AFTER-1] The logs take no entries any more; a signed line of our own stands in for one.
+        assert record.origin is not None
+        check_still_granted(dealing, record.origin.grant, purpose, now_ms())
+        self.closed_log.note(record, dealing, practitioner=practitioner, role=role, purpose=purpose, now_ms=now_ms())
+
+
+class _Portions:
+    """A content in portions, one ahead. No generator: who goes away in the middle leaves nothing to be closed."""
+
+    def __init__(self, pieces: Iterator[bytes], threads: trio.CapacityLimiter) -> None:
+        self._pieces, self._threads = pieces, threads
+        self._portion = b""
+
+    async def load(self) -> None:
+        self._portion = await trio.to_thread.run_sync(_portion, self._pieces, limiter=self._threads)
+
+    def __aiter__(self) -> "_Portions":
+        return self
+
+    async def __anext__(self) -> bytes:
+        portion = self._portion
+        if not portion:
+            raise StopAsyncIteration
+        await self.load()
+        return portion
 
 
 async def _all_here(content: bytes) -> AsyncIterator[bytes]:

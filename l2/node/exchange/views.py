@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from l1.ground.codes import Label, MediaType, PurposeOfUse, RecordClass
+from l1.ground.codes import Label, MediaType, PurposeOfUse, RecordClass, Role
 from l1.ground.hashing import digest
 from l1.rules.log.fold import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, REQUEST, VOID
 from l2.desk import words
 from l2.node.bodies import Bodies, Record
+from l2.node.exchange.afterclose import ClosedAccess
 from l2.node.exchange.book import Book
 from l2.node.exchange.cutting import Offer
 from l2.node.exchange.dealing import Dealing
@@ -17,6 +18,7 @@ from l2.records import Piece
 
 __all__ = [
     "added_one",
+    "closed_access_views",
     "added_view",
     "consent_views",
     "fetched_view",
@@ -231,3 +233,19 @@ def piece_view(number: int, piece: Piece) -> words.PieceView:
         bytes=len(piece.slice.raw),
         digest=digest(piece.slice.raw).hex(),
     )
+
+
+def closed_access_views(accesses: Sequence[ClosedAccess]) -> list[words.ClosedAccessView]:
+    return [
+        words.ClosedAccessView(
+            number=one.number,
+            record=one.record.hex(),
+            channel=one.channel.hex(),
+            grant=one.grant,
+            practitioner=one.practitioner,
+            role=name_of(Role, one.role),
+            purpose=name_of(PurposeOfUse, one.purpose),
+            time_ms=one.time,
+        )
+        for one in accesses
+    ]

@@ -16,13 +16,14 @@ from l1.ground.faults import Fault, LocalError, Refused
 
 VERBS = {
     "demo": [],
-    "bench": ["channel", "channels", "latency", "log", "chain", "floor", "all"],
+    "bench": ["channel", "channels", "latency", "log", "chain", "floor", "records", "all"],
     "chain": ["init", "run", "follow", "status", "block", "tx", "account", "hospital", "verify"],
     "hospital": ["init", "run", "status", "backup", "restore", "doctor", "keys", "tower"],
     "channel": ["open", "list", "show", "explain", "deposit", "checkpoint", "close", "challenge", "settle"],
     "consent": ["grant", "withdraw", "list"],
-    "record": ["add", "export", "list", "show", "share", "request", "fetch", "revoke"],
-    "audit": ["log", "verify", "prove"],
+    "record": ["add", "export", "list", "show", "share", "request", "fetch", "revoke", "erase"],
+    "retention": ["status", "hold", "unhold"],
+    "audit": ["log", "after-close", "verify", "prove"],
     "dispute": ["list", "show", "file", "status", "prove", "demand"],
     "tower": ["init", "run", "status", "answers", "prove", "verify"],
 }

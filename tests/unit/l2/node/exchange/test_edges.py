@@ -2,21 +2,25 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from l1.ground.codes import PurposeOfUse
-from l1.ground.faults import LocalError
+from l1.ground.faults import LocalError, Refused
 from l1.rules.log.fold import CONSENT, GRANT
+from l1.rules.transactions import Demand
 from l2.link import LineClosed
-from l2.node.exchange import exchange
+from l2.node.exchange import delivery
 from l2.node.exchange.book import SharedRecord
 from l2.node.exchange.logs import find_marks, newest
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.terms import code_of, mask_of, name_of, names_of
 from l2.node.exchange.worklist import Worklist
+from l2.protocol.events import Submit
+from l2.protocol.phases import Phase
 from tests.unit.l2.node.exchange.test_exchange import make_world, until
-from tests.unit.l2.node.exchange.world import YEAR_MS
+from tests.unit.l2.node.exchange.world import YEAR_MS, observation
 
 
 def test_codes_go_by_their_names() -> None:
@@ -147,8 +151,8 @@ async def test_a_release_that_does_not_come_is_not_waited_for_forever(
             await trio.lowlevel.checkpoint()
 
         world.a.exchange._sharing.release = never  # type: ignore[method-assign, assignment]
-        assert exchange.RELEASE_S > 1
-        monkeypatch.setattr(exchange, "RELEASE_S", 0.001)
+        assert delivery.RELEASE_S > 1
+        monkeypatch.setattr(delivery, "RELEASE_S", 0.001)
         with pytest.raises(LocalError, match="has not released"):
             await world.b.exchange.fetch(bytes.fromhex(world.b.id), grant)
         assert [view.state for view in world.b.exchange.grants(None)] == ["received"]
@@ -226,3 +230,74 @@ async def test_idle_lines_are_used_again_and_dead_ones_replaced(monkeypatch: pyt
         nursery.start_soon(pulls.run)
         await until(lambda: world.lines[1].closed)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_record_stays_openable_after_its_channel_closed_and_every_opening_is_a_signed_line(
+    tmp_path: Path,
+) -> None:
+    world = make_world(tmp_path)
+    async with world.running():
+        await world.consent()
+        record = await world.record()
+        kept, revoked = await world.share(record), await world.share(record)
+        await world.b_knows_all()
+        channel = bytes.fromhex(world.b.id)
+        here = [(await world.b.exchange.fetch(channel, grant)).record for grant in (kept, revoked)]
+        await world.a.exchange.revoke(channel, revoked)
+        await world.b_knows_all()
+        world.b.keeper.channel.row = msgspec.structs.replace(world.b.keeper.channel.row, phase=Phase.SETTLED)
+        size = world.b.keeper.channel.own.size
+        for _ in range(2):
+            assert await world.open_at_b(here[0]) == observation("anna")
+        with pytest.raises(Refused, match="had ended"):
+            await world.open_at_b(here[1])
+        with pytest.raises(Refused, match="not for this purpose"):
+            await world.open_at_b(here[0], purpose="HRESCH")
+        assert world.b.keeper.channel.own.size == size
+    chain, log = world.b.keeper.channel.context.chain, world.b.exchange.closed_log
+    lines = log.read(chain)
+    assert [(one.number, one.grant, one.practitioner) for one in lines] == [(0, kept, "dr-b"), (1, kept, "dr-b")]
+    with pytest.raises(Refused, match="signature"):
+        log.read(bytes(32))
+    log._rows.delete((0).to_bytes(8, "big"))
+    with pytest.raises(Refused, match="does not follow"):
+        log.read(chain)
+
+
+async def test_a_desk_is_told_what_is_on_its_way_and_it_comes_though_the_desk_goes_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "COMING_S", 0.001)
+    world = make_world(tmp_path)
+    async with world.running():
+        await world.consent()
+        grant = await world.share(await world.record())
+        await world.b_knows_all()
+        with pytest.raises(LocalError, match=delivery.COMING):
+            await world.b.exchange.fetch(bytes.fromhex(world.b.id), grant)
+        await until(lambda: len(world.b.exchange.records(origin="received")) == 1)
+
+
+async def test_a_release_that_is_kept_back_is_demanded_on_the_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "LOOK_S", 0.001)
+    monkeypatch.setattr(delivery, "RELEASE_S", 0.001)
+    world = make_world(tmp_path)
+    world.b.config.demand_after_s = 0.05
+    asked: list[Submit] = []
+    async with world.running():
+        monkeypatch.setattr(world.b.keeper, "_submit", lambda _keeper, submit: asked.append(submit))
+        await world.consent()
+        grant = await world.share(await world.record())
+        await world.b_knows_all()
+
+        async def never(_dealing: object) -> None:
+            await trio.lowlevel.checkpoint()
+
+        monkeypatch.setattr(world.a.exchange._sharing, "release", never)
+        with pytest.raises(LocalError, match="has not released"):
+            await world.b.exchange.fetch(bytes.fromhex(world.b.id), grant)
+        await until(lambda: len(asked) > 0)
+        assert isinstance(asked[0].action, Demand)
+        assert asked[0].action.grant.index == grant
