@@ -286,8 +286,7 @@ class Keeper:
 
     async def ask(self, event: AskClose | AskCheckpoint | AskSecret) -> None:
         """Put a request to the core. Raises `LocalError` where it cannot be met."""
-        request = _Request(event)
-        await self._inbox_in.send(request)
+        await self._inbox_in.send(request := _Request(event))
         await request.done.wait()
         if request.error is not None:
             raise request.error
