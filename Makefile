@@ -20,7 +20,7 @@ demo: $(STAMP) ## a chain, two hospitals and a follower do the whole job (DEMO="
 	$(BIN)/interward demo $(DEMO)
 
 test: $(STAMP) ## every test
-	$(BIN)/python -m pytest -n auto $(TEST)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(TEST)
 
 check: $(STAMP) ## format, lint, types, floors
 	$(BIN)/ruff format --check .
