@@ -10,14 +10,12 @@ from typing import Any
 import trio
 
 from client.bench.pair import Figures, groundwork, open_channels, percentile, two_hospitals, write_all
-from client.bench.stream import Stream
 from client.demo.world import open_world
 from client.driver import Measured
 from client.progress import Bars
 
 __all__ = ["bench_channel"]
 
-CHUNK_ENTRIES = 8_000  # drafts in one request to the desk
 LONE_UPDATES = 200
 WARM_UP_UPDATES = 24_000  # interpreters, caches and files reach their steady state
 
@@ -36,8 +34,8 @@ async def bench_channel(
         writers = list(zip((a, b), streams, strict=True))[0 if both else 1 :]
         with bars.stage("Warm up"):
             for hospital, stream in writers:
-                await write_all(hospital, channel, _chunks(stream, WARM_UP_UPDATES))
-        prepared = [await trio.to_thread.run_sync(_chunks, stream, each) for _, stream in writers]
+                await write_all(hospital, channel, stream.chunks(WARM_UP_UPDATES))
+        prepared = [await trio.to_thread.run_sync(stream.chunks, each) for _, stream in writers]
         before, measured = await Figures.of(a, b), list[Measured]()
         with bars.stage("Measure", each * len(writers)) as advance:
 
@@ -63,8 +61,3 @@ async def bench_channel(
         },
         **before.until(after, total),
     }
-
-
-def _chunks(stream: Stream, updates: int) -> list[bytes]:
-    whole, rest = divmod(updates, CHUNK_ENTRIES)
-    return [stream.chunk(CHUNK_ENTRIES) for _ in range(whole)] + ([stream.chunk(rest)] if rest else [])

@@ -40,8 +40,8 @@ async def _measure(folder: Path, count: int, updates: int, seed: int, bars: Bars
         with bars.stage("Grants to refer to", count) as advance:
             for channel in channels:
                 _, stream = await groundwork(a, b, channel, each + each // WARM_UP_SHARE, seed)
-                await write_all(b, channel, [stream.chunk(max(1, each // WARM_UP_SHARE))])
-                chunks[channel] = [stream.chunk(min(CHUNK_ENTRIES, each - at)) for at in range(0, each, CHUNK_ENTRIES)]
+                await write_all(b, channel, stream.chunks(max(1, each // WARM_UP_SHARE)))
+                chunks[channel] = stream.chunks(each, CHUNK_ENTRIES)
                 advance()
         waiting = iter(channels)
         with bars.stage("Measure", each * count) as advance:

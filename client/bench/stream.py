@@ -25,6 +25,7 @@ from l2.desk.drafts import (
 
 __all__ = ["REVOKED_EVERY", "Stream", "consents_of", "grants_of"]
 
+CHUNK_ENTRIES = 8_000  # drafts in one request to the desk
 LIFE_MS = 30 * 86_400_000
 GRANTED_EVERY = 2  # encounters for which the stream's hospital grants a record of its own
 REVOKED_EVERY = 40
@@ -97,6 +98,10 @@ class Stream:
     def chunk(self, count: int) -> bytes:
         """The next drafts, encoded as a desk takes them."""
         return encode_drafts(self.take(count))
+
+    def chunks(self, count: int, at_most: int = CHUNK_ENTRIES) -> list[bytes]:
+        """The next `count` drafts, in requests of `at_most`."""
+        return [self.chunk(min(at_most, count - at)) for at in range(0, count, at_most)]
 
     def _flow(self) -> Iterator[Draft]:
         for number, (encounter, grant) in enumerate(self._pairs):
