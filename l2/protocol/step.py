@@ -144,7 +144,15 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
 
 
 def _let_go(channel: Channel, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
-    return receiver.let_go(channel, lambda type_, payload: _message(channel, type_, payload, now_ms, own_keys))
+    """A fault in one message takes nothing from those before it: what they changed must reach the disk."""
+
+    def take(type_: int, payload: bytes) -> list[Effect]:
+        try:
+            return _message(channel, type_, payload, now_ms, own_keys)
+        except Refused as refused:
+            return _blame(channel, refused)
+
+    return receiver.let_go(channel, take)
 
 
 def _words_seen(channel: Channel, signed: Signed) -> list[Effect]:

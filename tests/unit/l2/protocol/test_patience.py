@@ -20,6 +20,7 @@ from l2.protocol.events import (
 from l2.protocol.limits import HELD_BATCHES_MAX
 from l2.protocol.messages import Message, Reestablish, ResumeAsk
 from l2.protocol.phases import Phase
+from l2.protocol.rows import batch_key
 from tests.unit.l2.protocol.mallory import Mallory
 from tests.unit.l2.protocol.stories import (
     request_terms,
@@ -58,6 +59,18 @@ def test_a_batch_from_the_future_is_held_until_its_time(order: list[int]) -> Non
     mallory.pair.do(0, Tick())
     assert mallory.victim.peer.size == 3
     assert mallory.victim.fold.logs[0].seen == 3
+
+
+def test_what_was_let_go_before_a_fault_is_durable() -> None:
+    """A held batch counts once it is taken in, though what was held behind it is no message at all."""
+    mallory = Mallory()
+    assert mallory.say(mallory.requests(at=CLOCK_SKEW_MS_MAX + 10)) is None
+    assert mallory.say(b"no batch") is None
+    mallory.pair.now_ms += 10
+    mallory.pair.do(0, Tick())
+    assert mallory.victim.phase is Phase.FROZEN
+    assert mallory.victim.peer.size == 1
+    assert mallory.victim.rows.get(batch_key(1, 0)) is not None
 
 
 def test_held_batches_are_forgotten_with_the_line_they_came_on() -> None:
