@@ -37,14 +37,18 @@ class Load:
         self.moments: list[float] = []
         self._written = 0
         self._scope = trio.CancelScope()
+        self._ended = trio.Event()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """Once this returns nobody writes: a lane whose answer has just come would ask again before it is cancelled."""
         self._scope.cancel()
+        await self._ended.wait()
 
     async def run(self) -> None:
         """Write until stopped."""
         with self._scope:
             await self._run()
+        self._ended.set()
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:

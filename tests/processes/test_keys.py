@@ -38,7 +38,7 @@ async def test_every_kind_of_key_changes_under_load_and_nothing_is_lost(tmp_path
         assert [(one.first, one.why) for one in retired.channels] == [(0, "signed here")]
         assert retired.commitments > 0
         channel = load.channel
-        load.stop()
+        await load.stop()
         await a.stop()
         await a.start()
         await both_open(a, b, channel)
