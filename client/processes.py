@@ -4,12 +4,15 @@ Knows the nodes' common habits (`python -m l1.node run` prints one JSON line whe
 SIGTERM), and nothing of what they do.
 """
 
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,26 @@ import trio
 
 from l1.ground.faults import LocalError
 
-__all__ = ["Node", "run_once", "start_node"]
+__all__ = ["Node", "free_port", "run_once", "start_node"]
 
 READY_S = 60.0  # Argon2id and a slow disk included
 STOP_S = 20.0  # a node finishes its batch, then ends; longer means that it hangs
 READY_BYTES_MAX = 64 * 1024
+# Below what systems hand out by themselves: there a connection that somebody makes can take the port of a node that is
+# just being restarted.
+PORTS = range(10_000, 32_000)
+PORTS_APART = 509  # for processes that look for ports at the same time
+
+_tried = itertools.count(os.getpid() * PORTS_APART)
+
+
+def free_port() -> int:
+    """A port of loopback on which nobody listens now, and which this process has not given out before."""
+    for number in itertools.islice(_tried, len(PORTS)):
+        port = PORTS[number % len(PORTS)]
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise LocalError("no port of loopback is free", "End what listens on ports from 10000 to 32000.")
 
 
 class Node:

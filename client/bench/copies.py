@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from client.processes import free_port
 from l2.records.cipher import BodyCipher
 from l2.records.limits import CHUNK_BYTES
 
@@ -91,7 +92,7 @@ def _ssh_server(folder: Path) -> Iterator[Callable[[str, Path, Path], list[str]]
     for path in (key, host):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
     (folder / "authorized").write_bytes(key.with_suffix(".pub").read_bytes())
-    port = _free_port()
+    port = free_port()
     settings = (
         *("-o", f"AuthorizedKeysFile={folder}/authorized", "-o", "StrictModes=no", "-o", f"HostKey={host}"),
         *("-o", f"Port={port}", "-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none", "-o", "UsePAM=no"),
@@ -111,12 +112,6 @@ def _ssh_server(folder: Path) -> Iterator[Callable[[str, Path, Path], list[str]]
     finally:
         server.terminate()
         server.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def _wait_for(port: int) -> None:

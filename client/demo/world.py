@@ -6,7 +6,6 @@ know what the demo wants of them.
 
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 import trio
 
 from client.admission import admit, open_key, read_admission
-from client.processes import Node, run_once, start_node
+from client.processes import Node, free_port, run_once, start_node
 from l1.ground.faults import LocalError
 from l1.ground.signing import PrivateKey
 from l1.reader import Reader, load_genesis
@@ -31,12 +30,6 @@ WINDOW_MIN_MS = 1_000
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def _command(*words: object) -> list[str]:
@@ -142,7 +135,7 @@ class World:
                 *(() if key_window_ms is None else ("--key-window-ms", key_window_ms)),
             ),
         )
-        self.chain = await self.start("chain", _command("l1.node", "run", "--folder", folder, "--port", 0))
+        self.chain = await self.start("chain", _command("l1.node", "run", "--folder", folder, "--port", free_port()))
         password = self.environment["INTERWARD_PASSWORD"]
         self.registrar = open_key((folder / "registrar.key").read_bytes(), password)
         self.reader = Reader(load_genesis(self.genesis_file.read_bytes()), self.chain.url, now_ms=now_ms)
@@ -166,7 +159,7 @@ class World:
             _command(
                 *("l2.node", "init", "--folder", hospital.folder, "--name", name, "--bench"),
                 *("--chain-url", self.chain.url, "--genesis", self.genesis_file),
-                *("--listen", f"127.0.0.1:{_free_port()}", "--desk", "127.0.0.1:0", *options),
+                *("--listen", f"127.0.0.1:{free_port()}", "--desk", "127.0.0.1:0", *options),
             ),
         )
         admission = read_admission((hospital.folder / "admission.json").read_bytes())
@@ -180,7 +173,7 @@ class World:
         await self.run(
             name,
             _command(
-                *("l2.tower", "init", "--folder", folder, "--name", name, "--listen", f"127.0.0.1:{_free_port()}"),
+                *("l2.tower", "init", "--folder", folder, "--name", name, "--listen", f"127.0.0.1:{free_port()}"),
                 *("--chain-url", self.chain.url, "--genesis", self.genesis_file),
             ),
         )

@@ -62,6 +62,18 @@ class Hospital:
     lines: set[Line] = field(default_factory=set)
     ended_line_bytes: int = 0
     dial: Callable[[bytes, Role], Awaitable[Line]] | None = None
+    reading: trio.Lock = field(default_factory=trio.Lock)
+
+    async def learn(self, one: bytes) -> l1_state.Hospital | None:
+        """A hospital's registry entry as of now, verified, for everything here; None: L1 does not know it.
+
+        One reads at a time, so that what was read earlier never takes the place of what was read later.
+        """
+        async with self.reading:
+            found = await self.reader.hospital(one)
+            if found is not None:
+                self.registry[one] = found
+            return found
 
     async def connect_records(self, peer: bytes) -> Line:
         """A line to a hospital that record bodies travel on. Raises `LineClosed`, `Refused`."""

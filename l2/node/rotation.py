@@ -186,11 +186,8 @@ class Rotation:
 
     async def _registered(self) -> l1_state.Hospital:
         """Our registry entry as of now, verified; the rest of the hospital sees it too."""
-        hospital = self._hospital
-        found = await hospital.reader.hospital(hospital.id)
-        if found is not None:
-            hospital.registry[hospital.id] = found
-        return hospital.me()
+        await self._hospital.learn(self._hospital.id)
+        return self._hospital.me()
 
     async def _finish(self, key: StoredKey) -> key_words.Rotated:
         hospital = self._hospital
@@ -210,6 +207,8 @@ class Rotation:
             for old in _older(found, me, hospital.reader.tip.clock_ms):
                 await self._revoke(old.number, None)
                 ended.append(old.number)
+            if ended:
+                await self._registered()  # who asks for the keys once this has returned sees what it did
             if ended and key.kind == CHANNEL:
                 await self._retire(found.number)
         return self._said(found, state, ended)

@@ -77,9 +77,8 @@ def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
 async def secret_of(hospital: Hospital, row: l1_state.Channel) -> bytes:
     """[KEY-15] The channel's secret: from both sealing keys in force when it opened; later keys do not change it."""
     side = row.opening.hospitals.index(hospital.id)
-    peer = await hospital.reader.hospital(row.opening.hospitals[1 - side])
+    peer = await hospital.learn(row.opening.hospitals[1 - side])
     assert peer is not None
-    hospital.registry[peer.id] = peer
     ours = sealing_key_at(hospital.me(), row.opened_at_ms)
     private = hospital.keys.sealing(ours.key)
     if private is None:

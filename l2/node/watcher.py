@@ -174,6 +174,4 @@ class Watcher:
     async def _refresh(self, wanted: set[bytes]) -> None:
         """Read registry entries again."""
         for each in wanted:
-            found = await self._hospital.reader.hospital(each)
-            if found is not None:
-                self._hospital.registry[each] = found
+            await self._hospital.learn(each)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 NODE = [sys.executable, "-m", "l1.node"]
 PASSWORD = "correct horse"
-START_S = 30.0  # for a process to be ready; a slow machine needs a few
-END_S = 20.0
+START_S = 60.0  # for a process to be ready; a slow machine needs a few
+END_S = 60.0
 
 
 def environment(password: str = PASSWORD) -> dict[str, str]:

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from client.processes import free_port
 
 BLOCKS = re.compile(r"^```sh\n(?P<sh>.*?)^```\n(?:\n```text\n(?P<text>.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 PORTS = ("8800", "9800", "9880", "9801", "9881")
@@ -59,7 +60,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = dict(zip(PORTS, map(str, _free_ports(len(PORTS))), strict=True))
+        self._ports = dict(zip(PORTS, (str(free_port()) for _ in PORTS), strict=True))
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         told = {"PATH": path, "INTERWARD_PASSWORD": "choose-one", "COLUMNS": "80"}
         self._environment = os.environ | told
@@ -180,11 +181,3 @@ def reading(folder: Path) -> Iterator[Reader]:
         assert set(reader.leave()) == {0}, "every node ends in good order"
     finally:
         reader.leave()
-
-
-def _free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports

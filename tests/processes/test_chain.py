@@ -145,7 +145,7 @@ async def test_a_follower_executes_every_block_and_comes_back(folder: Path, tmp_
         with running(*follow_args(folder, own, node.url)) as follower:
             height = await give(folder, node.url, 1)
             async with reader_of(folder, follower.url) as reader:
-                with trio.fail_after(20):
+                with trio.fail_after(60):
                     await reader.next_header(height - 1)
             assert await balance(folder, follower.url) == 3
             assert ask(f"{follower.url}/v1/status")["role"] == "follower"
@@ -157,7 +157,7 @@ async def test_a_follower_executes_every_block_and_comes_back(folder: Path, tmp_
         height = await give(folder, node.url, 1)
         with running(*follow_args(folder, own, node.url)) as follower:
             async with reader_of(folder, follower.url) as reader:
-                with trio.fail_after(20):
+                with trio.fail_after(60):
                     await reader.next_header(height - 1)
             assert await balance(folder, follower.url) == 4
 
@@ -167,7 +167,7 @@ async def test_a_follower_outlives_its_source(folder: Path, tmp_path: Path) -> N
         height = await give(folder, node.url, 1)
         with running(*follow_args(folder, tmp_path / "follower", node.url)) as follower:
             async with reader_of(folder, follower.url) as reader:
-                with trio.fail_after(20):
+                with trio.fail_after(60):
                     await reader.next_header(height - 1)
             node.end(signal.SIGKILL)
             assert await balance(folder, follower.url) == 1

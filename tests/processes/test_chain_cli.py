@@ -23,7 +23,7 @@ PASSWORD = {"INTERWARD_PASSWORD": "correct horse"}
 def interward(*words: object, password: str = "correct horse") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "client", *(str(word) for word in words)]
     environment = {"INTERWARD_PASSWORD": password}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
 
 
 def told(*words: object) -> Any:

@@ -52,7 +52,7 @@ async def _ends_by_itself(world: World, hospital: Hospital) -> None:
     async def ended() -> bool:
         return not hospital.node.is_running
 
-    await wait_until("the hospital has ended", ended, 30)
+    await wait_until("the hospital has ended", ended, 60)
     said = world.log(hospital.name).read_text()
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert errors

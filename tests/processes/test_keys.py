@@ -25,6 +25,15 @@ async def states(hospital: Hospital, kind: str) -> list[str]:
     return [key.state for key in await hospital.desk.keys() if key.kind == kind]
 
 
+async def come_to(hospital: Hospital, kind: str, *expected: str) -> None:
+    """Wait until the hospital's keys of that kind stand so: what others did on L1 is here a block later."""
+
+    async def are_so() -> bool:
+        return await states(hospital, kind) == [*expected]
+
+    await wait_until(f"the {kind} keys are {expected}", are_so, FAR_S)
+
+
 async def test_every_kind_of_key_changes_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
     async with busy_pair(tmp_path, key_window_ms=1_000) as (a, b, load):
         found = await rotate_all(a, load, 0.3)
@@ -60,12 +69,7 @@ async def test_a_change_that_a_kill_interrupts_goes_on_by_itself(tmp_path: Path)
             await a.close_desk()
             await a.start()
             await both_open(a, b, channel)
-            done = [*("revoked" for _ in before), "counts"]
-
-            async def is_done(kind: str = kind, done: list[str] = done) -> bool:
-                return await states(a, kind) == done
-
-            await wait_until("the hospital has finished the change", is_done, FAR_S)
+            await come_to(a, kind, *("revoked" for _ in before), "counts")
             (a.folder / "seen").write_bytes(b"x" * (a.folder / "keyring.box").stat().st_size)
             await a.desk.append(channel, consents(f"after-{kind}-{after_s}", 0, 10))
         assert (await b.desk.verify_log(channel)).ok
@@ -93,26 +97,18 @@ async def _keys(world: World, hospital: Hospital, *words: str, status: int = 0) 
 
 
 async def test_the_recovery_key_vetoes_a_thiefs_root_key_and_brings_a_new_one(tmp_path: Path) -> None:
-    async with pair(tmp_path, key_window_ms=5_000) as (world, a, _):
+    async with pair(tmp_path, key_window_ms=10_000) as (world, a, _):
         safe = str(tmp_path / "recovery.key")
         made = await _keys(world, a, "recovery", safe)
         assert "recovery key 4, not made here" in "".join((await a.desk.status()).warnings)
         assert await _keys(world, a, "recovery", safe) == made  # asked twice, made once
-
-        async def counts() -> bool:
-            return await states(a, "recovery") == ["counts"]
-
-        await wait_until("the recovery key counts", counts, FAR_S)
+        await come_to(a, "recovery", "counts")
         thief = await a.desk.rotate(Rotate(kind="root"))  # as if by whoever has the root key
         assert thief.state == "waits"
         await _keys(world, a, "veto", str(thief.number), "--recovery", safe)
-        assert await states(a, "root") == ["counts", "vetoed"]
+        await come_to(a, "root", "counts", "vetoed")
         mine = await _keys(world, a, "recover", "--recovery", safe)
-
-        async def recovered() -> bool:
-            return await states(a, "root") == ["gave way", "vetoed", "counts"]
-
-        await wait_until("the recovered root key counts", recovered, FAR_S)
+        await come_to(a, "root", "gave way", "vetoed", "counts")
         await a.desk.rotate(Rotate(kind="channel"))
         assert [key.by for key in await a.desk.keys()][-1] == mine["number"]
         assert await states(a, "channel") == ["revoked", "counts"]

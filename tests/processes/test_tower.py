@@ -27,7 +27,7 @@ REWARD = BOND * PER_MILLE // 1_000
 def interward(*arguments: object) -> dict[str, object]:
     """A command of the tower's, in JSON."""
     command = [sys.executable, "-m", "client", "tower", *map(str, arguments), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found

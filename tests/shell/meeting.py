@@ -112,7 +112,7 @@ async def meet(alice: Station, bob: Station, *, role: Role = Role.CHANNEL) -> tu
     """Alice connects, Bob listens, over a stream in memory."""
     here, there = memory_stream_pair()
     ours, theirs = Outcome(), Outcome()
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(settle, ours, partial(greet, alice, here, peer=bob.me.hospital, role=role))
             nursery.start_soon(settle, theirs, partial(answer, bob, there))

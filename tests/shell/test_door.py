@@ -203,7 +203,7 @@ async def open_house(bob: Station, reports: list[Exception]) -> AsyncIterator[in
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(serve, bob, listeners, echo, report=lambda _, why: reports.append(why)))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             yield listeners[0].socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 
@@ -283,7 +283,7 @@ async def test_a_refusal_out_of_a_nursery_is_told_as_well(alice: Station, bob: S
 
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, bob, listeners, handler)
             line = await connect(alice, "127.0.0.1", port, peer=bob.me.hospital, role=Role.CHANNEL)

@@ -133,7 +133,7 @@ async def pull_once(custodian: Custodian, download: Download, lasts: float = mat
     """One line from connect to end; the bytes that each group brought."""
     groups: list[int] = []
     mine, theirs = line_pair(lasts)
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
             try:
@@ -161,7 +161,7 @@ async def test_several_pulls_on_one_line(custodian: Custodian, recipient: Bodies
     contents = [b"a", b"", LARGE[:70_000]]
     grants = [custodian.grant(content) for content in contents]
     mine, theirs = line_pair()
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
             for index, body in grants:
@@ -199,7 +199,7 @@ async def test_a_line_that_breaks_ever_again_still_gets_there(custodian: Custodi
 async def test_what_is_not_granted_is_denied_and_the_line_goes_on(custodian: Custodian, recipient: Bodies) -> None:
     index, body = custodian.grant(b"x")
     mine, theirs = line_pair()
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
             with pytest.raises(Refused, match="denies: no such grant") as caught:
@@ -219,7 +219,7 @@ async def test_a_pull_for_another_body_than_granted_is_refused(custodian: Custod
 
 async def test_what_was_never_granted_is_not_erased_and_the_line_goes_on(custodian: Custodian) -> None:
     mine, theirs = line_pair()
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
             for _ in range(2):
@@ -251,7 +251,7 @@ async def test_a_dishonest_custodian_is_refused(
 ) -> None:
     _, body = custodian.grant(b"x")
     mine, theirs = line_pair()
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answer, theirs, spoken)
             with pytest.raises(Refused) as caught:
@@ -281,7 +281,7 @@ async def test_chunks_that_are_not_there_are_denied(custodian: Custodian, ranges
     del body
     mine, theirs = line_pair()
     asked = messages.Pull(channel=CHANNEL, grant=index, one_time=None, ranges=ranges)
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve, theirs, custodian)
             await mine.send_many([(messages.PULL, encode(asked))])
@@ -313,7 +313,7 @@ async def test_a_body_arrives_over_a_real_line(
             await serve_pulls(line, custodian)
 
     pair = lines(replace(alice, known=speak), replace(bob, known=speak))
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with pair as (ours, theirs), trio.open_nursery() as nursery:
             nursery.start_soon(serve_line, theirs)
             await pull(ours, download)
