@@ -33,7 +33,7 @@ from l1.rules.transactions import (
     open_transaction,
 )
 
-__all__ = ["apply_transaction"]
+__all__ = ["apply_transaction", "perform"]
 
 
 def apply_transaction(draft: Draft, data: bytes, *, chain: bytes, height: int, clock_ms: int) -> Fault | None:
@@ -49,7 +49,7 @@ def apply_transaction(draft: Draft, data: bytes, *, chain: bytes, height: int, c
     fee = charge(inner, asking, len(data))
     outcome = Draft(inner)
     try:
-        _perform(outcome, asking, transaction.action)
+        perform(outcome, asking, transaction.action)
     except Refused as refusal:
         if not (fee and is_charged_on_failure(transaction.action)):
             raise
@@ -60,7 +60,8 @@ def apply_transaction(draft: Draft, data: bytes, *, chain: bytes, height: int, c
     return None
 
 
-def _perform(draft: Draft, asking: Asking, action: Action) -> None:  # noqa: PLR0912 - a table of kinds
+def perform(draft: Draft, asking: Asking, action: Action) -> None:  # noqa: PLR0912 - a table of kinds
+    """The action alone: what it may cost, and whether the nonce is next, is asked before. Raises `Refused`."""
     match action:
         case Transfer():
             transfer(draft, asking, action)

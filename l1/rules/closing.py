@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from l1.ground.faults import Fault, require
 from l1.ground.signing import Context
 from l1.rules.accounts import Asking, give
-from l1.rules.commitment import Commitment, Signed, open_closing, other
+from l1.rules.commitment import Commitment, Signed, decode_commitment, open_closing, other
 from l1.rules.disputes import asks_for_side, claims_until_ms, decide_due, forfeits_by_showing
 from l1.rules.phases import Cue, after
 from l1.rules.shown import (
@@ -67,10 +67,11 @@ def challenge(draft: Draft, asking: Asking, action: Challenge) -> None:
     channel = find_channel(draft, action.channel)
     after(channel.phase, Cue.CHALLENGE)
     check_window_open(channel, asking)
+    own = decode_commitment(action.commitment.body).side == action.side
+    require(own, Fault.EVIDENCE_PROVES_NOTHING, "the commitment is of the other side")
     if forfeits_by_showing(draft, channel, asking, (action.commitment,)):
         return
     commitment = open_shown(draft, channel, action.commitment, asking)
-    require(commitment.side == action.side, Fault.EVIDENCE_PROVES_NOTHING, "the commitment is of the other side")
     shown = _show(channel, commitment, by=asks_for_side(draft, channel, asking))
     require(shown != channel, Fault.EVIDENCE_PROVES_NOTHING, "the commitment is no newer than what was shown")
     if shown.stale and not channel.stale:

@@ -32,7 +32,7 @@ from l2.protocol.batch import Salts, encode_batch
 from l2.protocol.evidence import show
 from l2.protocol.log import LogReader, tiles
 from l2.protocol.rows import batch_key
-from tests.properties.test_verdicts import MISDEEDS, court
+from tests.stories.misdeeds import MISDEEDS, court
 from tests.stories.world import Story
 from tests.unit.l1.rules.world import World, admission, key_named
 from tests.unit.l2.protocol.world import MemoryRows

@@ -18,7 +18,7 @@ from l1.rules.log.entries import EMERGENCY_BASIS, Access, Consent, Grant, Revoke
 from l1.rules.log.fold import Fold
 from l1.rules.log.marks import Void
 from l2.protocol.evidence import build_access, show
-from tests.properties.test_verdicts import verdict
+from tests.stories.misdeeds import verdict
 from tests.stories.world import NOW_MS, Story
 
 KINDS = (

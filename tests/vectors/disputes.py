@@ -15,7 +15,7 @@ from l1.rules.evidence import AccessShown, Evidence, TwoWords
 from l1.rules.judge import Guilty, judge
 from l1.rules.log.marks import Void
 from l2.protocol.evidence import show
-from tests.properties.test_verdicts import (
+from tests.stories.misdeeds import (
     after_end,
     after_withdrawal,
     court,
