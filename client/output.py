@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from l1.ground.faults import LocalError, Refused
+from l1.serving import first_of
 from l2.desk import error_of
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "Result",
     "end_with",
     "facts_table",
-    "first_of",
     "printable",
     "rows_table",
     "verb",
@@ -128,13 +128,6 @@ def _cell(value: object) -> str:
 def printable(text: str) -> str:
     """The text without what could steer a terminal: names and titles come from anybody."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def first_of(error: BaseException) -> BaseException:
-    """The first exception inside a group of them."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def end_with(error: BaseException, *, as_json: bool) -> NoReturn:

@@ -15,8 +15,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from l1.ground.faults import LocalError, Refused
-from l1.reader import URL_FILE, Reader, load_genesis
+from l1.ground.faults import LocalError
+from l1.reader import URL_FILE, Reader, open_genesis
+from l1.serving import read_file
 from l2.desk import Desk
 from l2.desk.words import ChannelView, RecordView
 
@@ -31,7 +32,6 @@ __all__ = [
     "node_command",
     "now_ms",
     "password",
-    "read_file",
 ]
 
 PASSWORD = "INTERWARD_PASSWORD"
@@ -71,13 +71,6 @@ def become(command: list[str]) -> NoReturn:
     os.execv(command[0], command)  # noqa: S606 - our own interpreter, no shell
 
 
-def read_file(path: Path, remedy: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LocalError(f"{path} cannot be read ({error.strerror})", remedy) from None
-
-
 def node_command(*words: object) -> list[str]:
     """The command line of a node's own program, by this very interpreter."""
     return [sys.executable, "-m", *(str(word) for word in words)]
@@ -102,10 +95,7 @@ async def chain_reader(folder: Path | None, url: str | None, genesis: Path | Non
     if folder is None and (url is None or genesis is None):
         raise LocalError("no chain is named", "Give --folder, or --url with --genesis, or set INTERWARD_CHAIN.")
     file = genesis if genesis is not None else folder / "genesis.json"  # type: ignore[operator]
-    try:
-        known = load_genesis(read_file(file, "Name the chain's genesis file."))
-    except Refused as refusal:
-        raise LocalError(f"{file} is no genesis file: {refusal.detail}", "Get it from the chain's founder.") from None
+    known = open_genesis(read_file(file, "Name the chain's genesis file."), file)
     async with Reader(known, url or _url_of(folder), now_ms=now_ms) as reader:
         yield reader
 

@@ -7,9 +7,10 @@ import click
 import msgspec
 
 from client.output import Result, rows_table, verb
-from client.places import chain_options, chain_reader, channel_option, find_channel, hospital_option, read_file
+from client.places import chain_options, chain_reader, channel_option, find_channel, hospital_option
 from client.wording import entry_line, moment, short
 from l1.ground.faults import LocalError
+from l1.serving import read_file
 from l2.desk import Desk
 from l2.desk.words import Prove, Side
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from client.output import Result, facts_table, rows_table, verb
-from client.places import chain_reader, hospital_option, password, read_file
+from client.places import chain_reader, hospital_option, password
 from client.wording import amount, day, moment, short
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import TIME_MS_MAX
@@ -17,7 +17,7 @@ from l1.ground.signing import Context, PrivateKey, Purpose, sign
 from l1.reader import Reader
 from l1.rules.transactions import RECOVERY, ROOT, RegisterKey, RevokeKey
 from l1.rules.transactions import key_words as words_of_key
-from l1.serving import write_new
+from l1.serving import read_file, write_new
 from l2.desk import Desk, key_words
 
 __all__ = ["keys"]

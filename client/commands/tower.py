@@ -9,10 +9,11 @@ import click
 import msgspec
 
 from client.output import Result, facts_table, rows_table, verb
-from client.places import become, node_command, read_file
+from client.places import become, node_command
 from client.wording import amount, moment, short
-from l1.ground.faults import LocalError, Refused
-from l1.reader import load_genesis
+from l1.ground.faults import LocalError
+from l1.reader import open_genesis
+from l1.serving import read_file
 from l2.protocol.answer_proof import check_answer, load_answer
 from l2.vigil import AnswerView, Watchtower
 
@@ -172,10 +173,7 @@ def _write(path: Path, content: bytes) -> None:
 @click.option("--genesis", "-g", required=True, type=click.Path(path_type=Path), help="The chain's genesis file.")
 async def verify(file: Path, genesis: Path) -> Result:
     """Check what `tower prove` wrote, by the genesis alone: neither tower nor chain node is asked."""
-    try:
-        known = load_genesis(read_file(genesis, "Name the chain's genesis file."))
-    except Refused as refused:
-        raise LocalError(f"{genesis} is no genesis file: {refused.detail}", "Get it from the founder.") from None
+    known = open_genesis(read_file(genesis, "Name the chain's genesis file."), genesis)
     said = check_answer(load_answer(read_file(file, "Name a file that `interward tower prove` wrote.")), known)
     data = {name: value.hex() if isinstance(value, bytes) else value for name, value in said._asdict().items()}
     facts = [

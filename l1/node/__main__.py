@@ -26,7 +26,7 @@ from l1.node.proposer import propose_blocks
 from l1.node.store import ChainStore
 from l1.reader.transport import URL_FILE, Transport
 from l1.rules.genesis import Parameters
-from l1.serving import PASSWORD, ask_password, bind, first_of, log_to_stderr, serve
+from l1.serving import PASSWORD, ask_password, bind, first_of, log_to_stderr, read_file, serve
 
 DAY_MS = 86_400_000
 
@@ -94,10 +94,8 @@ def run(asked: argparse.Namespace) -> None:
 
 
 def follow(asked: argparse.Namespace) -> None:
-    try:
-        join_chain(asked.folder, asked.genesis.read_bytes(), asked.source)
-    except (OSError, Refused) as error:
-        raise LocalError(f"{asked.genesis}: {error}", "Get the genesis file from the chain's founder") from None
+    genesis = read_file(asked.genesis, "Name the chain's genesis file.")
+    join_chain(asked.folder, genesis, asked.source)
     with hold(asked.folder) as path, open_chain(asked.folder, path) as chain:
 
         async def drive() -> None:

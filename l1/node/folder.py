@@ -5,22 +5,20 @@ neither), `chain.mdb`, `lock`. Everything that starts from it holds the lock, so
 """
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import tomli_w
 
-from l1.ground.faults import Fault, LocalError, Refused
+from l1.ground.faults import LocalError
 from l1.ground.limits import VERSION
-from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, open_sealed, seal
+from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, seal
 from l1.ground.signing import PrivateKey
-from l1.reader.genesis_file import dump_genesis, load_genesis
+from l1.reader.genesis_file import dump_genesis, load_genesis, open_genesis
 from l1.rules.genesis import Allocation, Genesis, Parameters
 from l1.rules.transactions import account_of
-from l1.serving import hold_lock, write_new
+from l1.serving import FileReader, hold_lock, make_directory, write_config, write_new
 
 __all__ = [
     "AUTHORITY",
@@ -49,8 +47,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
     source: str = ""
 
 
-def _write_config(folder: Path, config: Config) -> None:
-    write_new(folder / _CONFIG, tomli_w.dumps(msgspec.structs.asdict(config)).encode())
+def _files(folder: Path) -> FileReader:
+    return FileReader(folder, "Make a chain with init, or name its folder.")
 
 
 def found_chain(
@@ -65,7 +63,7 @@ def found_chain(
     cost: Cost = MODERATE,
 ) -> Genesis:
     """Make a new chain in the folder: its keys, its genesis, a config. The registrar's account gets all credits."""
-    _make(folder)
+    make_directory(folder)
     secrets = {AUTHORITY: entropy(32), REGISTRAR: entropy(32)}
     authority, registrar = (PrivateKey(secret).public_key for secret in secrets.values())
     genesis = Genesis(
@@ -83,68 +81,35 @@ def found_chain(
         raise AssertionError("a genesis file says what it was made from")
     for file, secret in secrets.items():
         write_new(folder / file, seal(secret, password, entropy(ENTROPY_BYTES), cost), 0o600)
-    _write_config(folder, Config())
+    write_config(folder / _CONFIG, Config())
     write_new(folder / _GENESIS, text)
     return genesis
 
 
 def join_chain(folder: Path, genesis_file: bytes, source: str) -> Genesis:
     """Make a follower's folder, unless it is one of the same chain already."""
-    genesis = load_genesis(genesis_file)
-    _make(folder)
+    genesis = open_genesis(genesis_file, "the genesis file")
+    make_directory(folder)
     if (folder / _GENESIS).exists():
         if read_genesis(folder) != genesis:
             raise LocalError(f"{folder} follows another chain", "Choose another folder")
         return genesis
-    _write_config(folder, Config(port=0, source=source))
+    write_config(folder / _CONFIG, Config(port=0, source=source))
     write_new(folder / _GENESIS, dump_genesis(genesis))
     return genesis
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LocalError(f"{folder} cannot be made ({error.strerror})", "Choose another folder") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LocalError(
-            f"{path} cannot be read ({error.strerror})", "Make a chain with init, or name its folder"
-        ) from None
-
-
 def read_genesis(folder: Path) -> Genesis:
-    path = folder / _GENESIS
-    try:
-        return load_genesis(_read(path))
-    except Refused as refusal:
-        raise LocalError(f"{path}: {refusal}", "Get the genesis file again from the chain's founder") from None
+    return open_genesis(_files(folder).bytes_of(_GENESIS), folder / _GENESIS)
 
 
 def read_config(folder: Path) -> Config:
-    path = folder / _CONFIG
-    try:
-        config = msgspec.convert(tomllib.loads(_read(path).decode()), Config)
-    except (ValueError, msgspec.ValidationError) as error:
-        raise LocalError(f"{path}: {error}", "Correct the line it names") from None
-    return config
+    return _files(folder).config(_CONFIG, Config)
 
 
 def open_key(folder: Path, name: str, password: str) -> PrivateKey:
     """A sealed key. Raises `LocalError` for a wrong password or a damaged file."""
-    path = folder / name
-    try:
-        return PrivateKey(open_sealed(_read(path), password))
-    except Refused as refusal:
-        wrong = refusal.fault is Fault.BAD_CIPHERTEXT
-        cause = f"{path} does not open: {refusal.detail}"
-        raise LocalError(
-            cause, "Set INTERWARD_PASSWORD to its password" if wrong else "Restore it from a backup"
-        ) from None
+    return PrivateKey(_files(folder).secret(name, password, "Restore it from a backup."))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
-from l1.reader.genesis_file import dump_genesis, load_genesis
+from l1.reader.genesis_file import dump_genesis, load_genesis, open_genesis
 from l1.reader.headers import HeaderFile, HeaderStore, MemoryHeaders
 from l1.reader.light import Included
 from l1.reader.transport import URL_FILE, ChainUnreachable
@@ -18,4 +18,5 @@ __all__ = [
     "MemoryHeaders",
     "dump_genesis",
     "load_genesis",
+    "open_genesis",
 ]

@@ -10,12 +10,12 @@ import msgspec
 from msgspec.structs import asdict
 
 from l1.ground.codec import encode
-from l1.ground.faults import Fault, Refused, require
+from l1.ground.faults import Fault, LocalError, Refused, require
 from l1.ground.limits import ACCOUNT_BYTES, BLOCK_BYTES_MAX, VERSION
 from l1.ground.signing import check_public_key
 from l1.rules.genesis import Allocation, Genesis, Parameters, chain_id, decode_genesis
 
-__all__ = ["dump_genesis", "load_genesis"]
+__all__ = ["dump_genesis", "load_genesis", "open_genesis"]
 
 
 class _Parameters(msgspec.Struct, forbid_unknown_fields=True):
@@ -78,6 +78,15 @@ def load_genesis(data: bytes) -> Genesis:
     named = form.chain in ("", chain_id(genesis).hex())
     require(named, Fault.WRONG_CHAIN, "the genesis file names another chain than its contents give: it was changed")
     return genesis
+
+
+def open_genesis(data: bytes, file: object) -> Genesis:
+    """The genesis of a file of that name, for whoever starts from it. Raises `LocalError`."""
+    try:
+        return load_genesis(data)
+    except Refused as refused:
+        remedy = "Get the genesis file again from the chain's founder, or GET /v1/genesis."
+        raise LocalError(f"{file}: {refused}", remedy) from None
 
 
 def _values(form: _Genesis) -> Genesis:

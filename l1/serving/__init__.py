@@ -3,8 +3,10 @@
 It knows neither chain nor hospital.
 """
 
+from l1.serving.addresses import check_url, split_address
 from l1.serving.answers import json_answer
 from l1.serving.figures import FIGURES_TYPE, Figure, exposition
+from l1.serving.folders import FileReader, make_directory, read_file, write_config
 from l1.serving.listening import bind, serve
 from l1.serving.openapi import Api, Endpoint, Parameter, document, reference_page
 from l1.serving.pages import check_metas, check_pages
@@ -18,6 +20,7 @@ __all__ = [
     "Endpoint",
     "FIGURES_TYPE",
     "Figure",
+    "FileReader",
     "Migration",
     "PASSWORD",
     "Parameter",
@@ -27,6 +30,7 @@ __all__ = [
     "bring_up_to_date",
     "check_metas",
     "check_pages",
+    "check_url",
     "check_version",
     "check_whole",
     "document",
@@ -36,9 +40,13 @@ __all__ = [
     "hold_lock",
     "json_answer",
     "log_to_stderr",
+    "make_directory",
     "number",
+    "read_file",
     "reference_page",
     "serve",
+    "split_address",
     "unhex",
+    "write_config",
     "write_new",
 ]

@@ -10,11 +10,10 @@ import msgspec
 import trio
 
 from l1.ground.faults import LocalError, Refused
-from l1.serving import ask_password, first_of, log_to_stderr
+from l1.serving import ask_password, check_url, first_of, log_to_stderr, read_file, split_address
 from l2.node.doctor import examine
 from l2.node.folder import PIN, Config, Folder, HsmConfig, make_folder
 from l2.node.keys import Hsm, HsmSigner
-from l2.node.lines import check_url, split_address
 from l2.node.offline import close_from_folder
 from l2.node.recovery import restore_from_backup, restore_from_peers
 from l2.node.run import run_hospital
@@ -22,10 +21,7 @@ from l2.protocol.rows import REMEDY
 
 
 def _init(arguments: argparse.Namespace) -> None:
-    try:
-        genesis_file = Path(arguments.genesis).read_bytes()
-    except OSError as error:
-        raise LocalError(f"{arguments.genesis}: {error.strerror}", "Name the chain's genesis file.") from None
+    genesis_file = read_file(Path(arguments.genesis), "Name the chain's genesis file.")
     config = Config(
         name=arguments.name,
         chain_url=arguments.chain_url,

@@ -15,10 +15,10 @@ from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.reader.client import Reader
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
+from l1.serving import split_address
 from l2.node.clock import now_ms
 from l2.node.folder import CHANNELS, Folder
 from l2.node.keys import KeyStore, key_warnings
-from l2.node.lines import split_address
 from l2.node.store import SCHEMA, examine_rows
 from l2.protocol.rows import REMEDY
 

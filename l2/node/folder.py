@@ -7,24 +7,22 @@ registrar), `towers.json` (where our watchtowers are), `desk.token`, `desk.url` 
 """
 
 import secrets
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-import tomli_w
 
 from l1.ground.codec import encode
-from l1.ground.faults import Fault, LocalError, Refused
+from l1.ground.faults import LocalError, Refused
 from l1.ground.limits import BATCH_ENTRIES_MAX
-from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, open_sealed, seal
+from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, seal
 from l1.ground.signing import Context, Purpose, Signer, sign
-from l1.reader.genesis_file import dump_genesis, load_genesis
+from l1.reader import dump_genesis, open_genesis
 from l1.rules.genesis import Genesis, chain_id
-from l1.serving import ask_password, hold_lock, write_new
+from l1.serving import FileReader, ask_password, hold_lock, make_directory, write_config, write_new
 from l2.desk import TOKEN_FILE, URL_FILE
 from l2.link import Certificate, make_certificate
 from l2.node.bodies import Bodies
@@ -97,37 +95,20 @@ class Folder:
 
     path: Path
 
-    def _read(self, name: str) -> bytes:
-        path = self.path / name
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            cause = f"{path} cannot be read ({error.strerror})"
-            raise LocalError(cause, "Make a hospital with `interward hospital init`, or name its folder.") from None
+    @property
+    def _files(self) -> FileReader:
+        return FileReader(self.path, "Make a hospital with `interward hospital init`, or name its folder.")
 
     def config(self) -> Config:
-        try:
-            return msgspec.convert(tomllib.loads(self._read(CONFIG).decode()), Config)
-        except (ValueError, msgspec.ValidationError) as error:
-            raise LocalError(f"{self.path / CONFIG}: {error}", "Correct the line it names.") from None
+        return self._files.config(CONFIG, Config)
 
     def genesis(self) -> Genesis:
-        try:
-            return load_genesis(self._read(GENESIS))
-        except Refused as refused:
-            raise LocalError(
-                f"{self.path / GENESIS}: {refused}", "Get the genesis file from the chain again."
-            ) from None
+        return open_genesis(self._files.bytes_of(GENESIS), self.path / GENESIS)
 
     def keys(self, password: str, pin: str = "") -> KeyStore:
         """Raises `LocalError` for a wrong password or a damaged file. The HSM, if there is one, is asked to sign only,
         so only who signs with the root key needs its PIN."""
-        try:
-            seed = open_sealed(self._read(KEY), password)
-        except Refused as refused:
-            wrong = refused.fault is Fault.BAD_CIPHERTEXT
-            remedy = "Set INTERWARD_PASSWORD to its password." if wrong else "Restore it from a backup."
-            raise LocalError(f"{self.path / KEY} does not open: {refused.detail}", remedy) from None
+        seed = self._files.secret(KEY, password, "Restore it from a backup.")
         told = self.config().hsm
         hsm = None if told is None else Hsm(told.module, told.token, pin)
         first = None if told is None or hsm is None else hsm.signer(told.label, bytes.fromhex(told.public))
@@ -140,12 +121,12 @@ class Folder:
 
     def certificate(self, keys: KeyStore) -> Certificate:
         try:
-            return first_certificate(self._read(CERTIFICATE), keys)
+            return first_certificate(self._files.bytes_of(CERTIFICATE), keys)
         except Refused as refused:
             raise LocalError(f"{self.path / CERTIFICATE}: {refused.detail}", "Restore it from a backup.") from None
 
     def token(self) -> str:
-        return self._read(TOKEN_FILE).decode().strip()
+        return self._files.bytes_of(TOKEN_FILE).decode().strip()
 
     def say_url(self, url: str) -> None:
         """Tell the desk's clients where we listen."""
@@ -160,11 +141,11 @@ class Folder:
             raise LocalError(f"{to} is not empty", "Name a new folder; nothing was overwritten.")
         to.mkdir(parents=True, exist_ok=True)
         for name in (KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION, TOKEN_FILE):
-            write_new(to / name, self._read(name), 0o600 if name in (KEY, TOKEN_FILE) else 0o644)
+            write_new(to / name, self._files.bytes_of(name), 0o600 if name in (KEY, TOKEN_FILE) else 0o644)
         if (self.path / TOWERS_FILE).exists():
-            write_new(to / TOWERS_FILE, self._read(TOWERS_FILE))
+            write_new(to / TOWERS_FILE, self._files.bytes_of(TOWERS_FILE))
         if (self.path / KEYRING).exists():
-            write_new(to / KEYRING, self._read(KEYRING), 0o600)
+            write_new(to / KEYRING, self._files.bytes_of(KEYRING), 0o600)
         bodies.backup(to / BODIES)
         store.copy(to / CHANNELS)
         return sum(file.stat().st_size for file in to.rglob("*") if file.is_file())
@@ -178,12 +159,6 @@ class Folder:
             yield
 
 
-def _toml(config: Config) -> bytes:
-    """What is not set has no line."""
-    fields: dict[str, Any] = msgspec.to_builtins(config)
-    return tomli_w.dumps({name: value for name, value in fields.items() if value is not None}).encode()
-
-
 def make_folder(
     path: Path, config: Config, genesis_file: bytes, password: str, cost: Cost = MODERATE, root: Signer | None = None
 ) -> bytes:
@@ -191,16 +166,8 @@ def make_folder(
 
     `root` is a root key that lies elsewhere: in the HSM that the config names.
     """
-    try:
-        genesis = load_genesis(genesis_file)
-    except Refused as refused:
-        raise LocalError(
-            f"the genesis file: {refused}", "Get it from the chain's founder, or GET /v1/genesis."
-        ) from None
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LocalError(f"{path} cannot be made ({error.strerror})", "Choose another folder.") from None
+    genesis = open_genesis(genesis_file, "the genesis file")
+    make_directory(path)
     seed = secrets.token_bytes(32)
     keys = KeyStore(seed, first_root=root)
     certificate = make_certificate(keys.tls_seed(), config.name, now_ms())
@@ -208,7 +175,7 @@ def make_folder(
     write_new(path / CERTIFICATE, certificate.to_pem())
     write_new(path / GENESIS, dump_genesis(genesis))
     write_new(path / TOKEN_FILE, secrets.token_urlsafe(32).encode(), 0o600)
-    write_new(path / CONFIG, _toml(config))
+    write_config(path / CONFIG, config)
     write_new(path / ADMISSION, admission(config, keys, certificate, chain_id(genesis)))
     return keys.hospital
 

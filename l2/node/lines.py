@@ -17,6 +17,7 @@ from l1.rules import state as l1_state
 from l1.rules.blocks import SignedHeader
 from l1.rules.keys import counting_keys
 from l1.rules.transactions import CHANNEL, TLS
+from l1.serving import split_address
 from l2.link import Certificate, Credentials, Identity, Line, LineClosed, Role, Station, connect, serve
 from l2.node import bodies
 from l2.node.hospital import Hospital
@@ -25,7 +26,7 @@ from l2.node.keys import certificate_of
 from l2.protocol.messages import KNOWN, Attach, Message, decode_attach
 from l2.protocol.phases import Phase
 
-__all__ = ["FIRST_CHANNEL", "Lines", "check_url", "split_address"]
+__all__ = ["FIRST_CHANNEL", "Lines"]
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 5.0
 SETTLE_S = 0.5  # after a change of keys: both processes have read the block, and use what it brought
@@ -35,20 +36,6 @@ Propose = Callable[[Line, bytes], Awaitable[None]]
 ServePulls = Callable[[bytes, Line], Awaitable[None]]
 
 log = structlog.get_logger()
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """host:port. Raises `LocalError`."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
-        raise LocalError(f"{address!r} is not host:port", "For example 127.0.0.1:9800.")
-    return host, int(port)
-
-
-def check_url(url: str) -> None:
-    """Whether the chain may be asked there. Raises `LocalError`."""
-    if not url.startswith(("http://", "https://")):
-        raise LocalError(f"the chain at {url}: that is not a URL", "Set chain_url, for example http://127.0.0.1:8800.")
 
 
 class _Registry:

@@ -25,6 +25,7 @@ from l1.rules.blocks import Header
 from l1.rules.keys import sealing_key_at
 from l1.rules.log.entries import GrantTerms
 from l1.rules.transactions import CHANNEL, Reveal, Secret
+from l1.serving import check_url, split_address
 from l2.link import Line
 from l2.node.api import check_token, serve_desk
 from l2.node.bodies import Bodies
@@ -34,7 +35,7 @@ from l2.node.folder import BODIES, CHANNELS, Folder
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.keys import KeyStore
-from l2.node.lines import FIRST_CHANNEL, Lines, check_url, split_address
+from l2.node.lines import FIRST_CHANNEL, Lines
 from l2.node.opening import answer_proposal
 from l2.node.operations import Operations
 from l2.node.store import ChannelRows, ChannelStore

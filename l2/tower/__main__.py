@@ -11,22 +11,16 @@ from pathlib import Path
 import trio
 
 from l1.ground.faults import LocalError, Refused
-from l1.serving import ask_password, first_of, log_to_stderr
+from l1.serving import ask_password, check_url, first_of, log_to_stderr, read_file, split_address
 from l2.tower.folder import Config, Folder, make_folder
 from l2.tower.run import run_tower
 
 
 def _init(asked: argparse.Namespace) -> None:
-    try:
-        genesis_file = Path(asked.genesis).read_bytes()
-    except OSError as error:
-        raise LocalError(f"{asked.genesis}: {error.strerror}", "Name the chain's genesis file.") from None
-    host, _, port = asked.listen.rpartition(":")
-    if not host or not port.isdigit():
-        raise LocalError(f"{asked.listen!r} is not host:port", "For example 127.0.0.1:8870; port 0 takes a free one.")
-    if not asked.chain_url.startswith(("http://", "https://")):
-        raise LocalError(f"{asked.chain_url!r} is not a URL", "For example http://127.0.0.1:8800.")
-    config = Config(name=asked.name, chain_url=asked.chain_url, host=host.strip("[]"), port=int(port))
+    genesis_file = read_file(Path(asked.genesis), "Name the chain's genesis file.")
+    host, port = split_address(asked.listen)
+    check_url(asked.chain_url)
+    config = Config(name=asked.name, chain_url=asked.chain_url, host=host.strip("[]"), port=port)
     account = make_folder(Path(asked.folder), config, genesis_file, ask_password())
     sys.stdout.write(json.dumps({"tower": account.hex(), "folder": asked.folder}) + "\n")
 

@@ -5,22 +5,20 @@ Layout: `tower.toml` (what the operator may change), `tower.key` (sealed under t
 """
 
 import secrets
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import tomli_w
 
-from l1.ground.faults import Fault, LocalError, Refused
-from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, open_sealed, seal
+from l1.ground.faults import LocalError
+from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, seal
 from l1.ground.signing import PrivateKey
-from l1.reader import HeaderFile, dump_genesis, load_genesis
+from l1.reader import HeaderFile, dump_genesis, open_genesis
 from l1.rules.genesis import Genesis
 from l1.rules.transactions import account_of
-from l1.serving import hold_lock, write_new
+from l1.serving import FileReader, hold_lock, make_directory, write_config, write_new
 from l2.tower.store import TowerStore
 
 __all__ = ["URL_FILE", "Config", "Folder", "make_folder"]
@@ -46,17 +44,13 @@ class Folder:
 
     path: Path
 
-    def _read(self, name: str) -> bytes:
-        path = self.path / name
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            cause = f"{path} cannot be read ({error.strerror})"
-            raise LocalError(cause, "Make a tower with `interward tower init`, or name its folder.") from None
+    @property
+    def _files(self) -> FileReader:
+        return FileReader(self.path, "Make a tower with `interward tower init`, or name its folder.")
 
     def config(self) -> Config:
+        config = self._files.config(_CONFIG, Config)
         try:
-            config = msgspec.convert(tomllib.loads(self._read(_CONFIG).decode()), Config)
             for hospital in config.serves:
                 bytes.fromhex(hospital)
         except ValueError as error:
@@ -64,20 +58,11 @@ class Folder:
         return config
 
     def genesis(self) -> Genesis:
-        try:
-            return load_genesis(self._read(_GENESIS))
-        except Refused as refused:
-            remedy = "Get the genesis file from the chain again."
-            raise LocalError(f"{self.path / _GENESIS}: {refused}", remedy) from None
+        return open_genesis(self._files.bytes_of(_GENESIS), self.path / _GENESIS)
 
     def key(self, password: str) -> PrivateKey:
         """Raises `LocalError` for a wrong password or a damaged file."""
-        try:
-            return PrivateKey(open_sealed(self._read(_KEY), password))
-        except Refused as refused:
-            wrong = refused.fault is Fault.BAD_CIPHERTEXT
-            remedy = "Set INTERWARD_PASSWORD to its password." if wrong else "Make a new tower, and name it instead."
-            raise LocalError(f"{self.path / _KEY} does not open: {refused.detail}", remedy) from None
+        return PrivateKey(self._files.secret(_KEY, password, "Make a new tower, and name it instead."))
 
     def store(self) -> TowerStore:
         return TowerStore(self.path / _ROWS)
@@ -102,17 +87,10 @@ class Folder:
 
 def make_folder(path: Path, config: Config, genesis_file: bytes, password: str, cost: Cost = MODERATE) -> bytes:
     """Make a new tower; its account. Raises `LocalError` where there is one already."""
-    try:
-        genesis = load_genesis(genesis_file)
-    except Refused as refused:
-        remedy = "Get it from the chain's founder, or GET /v1/genesis."
-        raise LocalError(f"the genesis file: {refused}", remedy) from None
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LocalError(f"{path} cannot be made ({error.strerror})", "Choose another folder.") from None
+    genesis = open_genesis(genesis_file, "the genesis file")
+    make_directory(path)
     secret = secrets.token_bytes(32)
     write_new(path / _KEY, seal(secret, password, secrets.token_bytes(ENTROPY_BYTES), cost), 0o600)
     write_new(path / _GENESIS, dump_genesis(genesis))
-    write_new(path / _CONFIG, tomli_w.dumps(msgspec.structs.asdict(config)).encode())
+    write_config(path / _CONFIG, config)
     return account_of(PrivateKey(secret).public_key)

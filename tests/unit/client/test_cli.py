@@ -9,10 +9,11 @@ import click
 import pytest
 
 from client.cli import interward
-from client.output import CheckFailed, end_with, first_of, rows_table
+from client.output import CheckFailed, end_with, rows_table
 from client.units import codes, date_ms, duration_ms
 from l1.ground.codes import PurposeOfUse
 from l1.ground.faults import Fault, LocalError, Refused
+from l1.serving import first_of
 
 VERBS = {
     "demo": [],
