@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import trio
-import trio.testing
 from starlette.requests import Request
 
 from l1.ground.codec import encode
@@ -16,6 +15,7 @@ from l1.node.handlers import Handlers
 from l1.rules.blocks import decode_block
 from l1.rules.transactions import transaction_id
 from l1.serving import body_of
+from tests.idle import all_idle
 from tests.unit.l1.world import ALICE, BOB, TOTAL, Clock, account, asking, gift, open_chain, propose
 
 ROOT = Path(__file__).parents[4]
@@ -138,7 +138,7 @@ async def test_a_question_can_wait_for_the_next_block(tmp_path: Path) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
-            await trio.testing.wait_all_tasks_blocked()
+            await all_idle()
             assert answers == []
             await propose(chain, Clock())
         assert len(answers[0]["headers"]) == 1

@@ -19,6 +19,7 @@ from l1.reader import ChainUnreachable, HeaderFile, MemoryHeaders, Reader
 from l1.rules import blocks
 from l1.rules.state import account_key
 from l1.rules.transactions import Transfer, transaction_id
+from tests.idle import all_idle
 from tests.unit.l1.world import (
     ALICE,
     AUTHORITY,
@@ -351,9 +352,9 @@ async def test_new_headers_are_waited_for(tmp_path: Path) -> None:
                     seen.append((await reader.next_header(reader.tip.height)).height)
 
             nursery.start_soon(watch)
-            await trio.testing.wait_all_tasks_blocked()
+            await all_idle()
             await propose(chain, clock)
-            await trio.testing.wait_all_tasks_blocked()
+            await all_idle()
             await propose(chain, clock)
         assert seen == [1, 2]
 

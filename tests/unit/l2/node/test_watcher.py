@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import trio
-import trio.testing
 
 from l1.ground.limits import TIME_MS_MAX
 from l1.ground.signing import Context, Purpose, sign
@@ -18,6 +17,7 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.watcher import Watcher
 from l2.protocol.events import BlockSeen, PeerKeysSeen
+from tests.idle import all_idle
 from tests.unit.l1.rules.world import key_named
 from tests.unit.l1.world import ALICE, account
 from tests.unit.l2.tower.town import Town, in_town
@@ -69,7 +69,7 @@ class Watching:
 
     async def catch_up(self) -> None:
         """Until nothing moves any more: every keeper has heard of the chain's newest block then."""
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await all_idle()
         for keeper in self.keepers.values():
             heights = [event.height for event in keeper.told if isinstance(event, BlockSeen)]
             assert heights[-1] == self.town.chain.tip.height

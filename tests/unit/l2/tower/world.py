@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx
 import trio
-import trio.testing
 
 from l1.rules.commitment import Signed
 from l1.rules.state import decode_account
@@ -17,6 +16,7 @@ from l2.tower.rows import Answer, Held, Stand, side_key
 from l2.tower.store import TowerStore
 from l2.tower.tower import Tower
 from l2.vigil import HandedOver, Watchtower
+from tests.idle import all_idle
 from tests.unit.l2.tower.town import TOWER, Town, in_town
 
 __all__ = ["Watch", "handover", "watched"]
@@ -82,11 +82,10 @@ class Watch:
         await self._idle()
 
     async def _idle(self) -> None:
-        """Threads look idle: wait until the follower has come to the newest block, and nothing moves after it."""
-        while True:
-            await trio.testing.wait_all_tasks_blocked(0.02)
-            if self.tower.follower.height == self.town.chain.tip.height:
-                return
+        """Wait until the follower has come to the newest block, and nothing moves after it, in no thread either."""
+        await all_idle()
+        while self.tower.follower.height != self.town.chain.tip.height:
+            await all_idle()
 
     def held(self, channel: bytes, side: int = 0) -> Held | None:
         with self.tower.store.reading() as rows:
