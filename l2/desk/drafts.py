@@ -33,7 +33,7 @@ DRAFTS_BYTES_MAX = 4 * 1024 * 1024
 Who = Annotated[str, Meta(min_length=1, max_length=128)]
 """A patient or practitioner in the hospital's own words."""
 
-Code = Annotated[int, Meta(ge=0, le=63)]
+Code = Annotated[int, Meta(ge=0, le=31)]  # as wide as an entry carries
 Mask = Annotated[int, Meta(ge=0, lt=2**32)]
 
 

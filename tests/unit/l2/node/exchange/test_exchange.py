@@ -8,7 +8,7 @@ import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
-from l2.desk.drafts import AccessDraft, Draft, GrantDraft, ReceiptDraft, RequestDraft
+from l2.desk.drafts import AccessDraft, Draft, GrantDraft, ReceiptDraft, RequestDraft, decode_drafts, encode_drafts
 from l2.node.clock import now_ms
 from tests.unit.l2.node.exchange.world import YEAR_MS, Side, World, observation
 
@@ -314,8 +314,8 @@ async def test_drafts_that_may_not_be_are_refused_whole(tmp_path: Path) -> None:
         channel = bytes.fromhex(world.a.id)
         with pytest.raises(LocalError, match="written by the hospital itself"):
             await world.a.exchange.append_drafts(channel, [ReceiptDraft(0)], "durable")
-        with pytest.raises(LocalError, match="code above"):
-            await world.a.exchange.append_drafts(channel, [AccessDraft(0, "dr-a", 40, 0)], "durable")
+        with pytest.raises(Refused, match="<= 31"):
+            decode_drafts(encode_drafts([AccessDraft(0, "dr-a", 32, 0)]))
         with pytest.raises(LocalError, match="0 drafts"):
             await world.a.exchange.append_drafts(channel, [], "durable")
         assert world.a.keeper.channel.own.size == 0
