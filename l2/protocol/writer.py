@@ -207,8 +207,7 @@ def fold_rows(channel: Channel, side: int, first: int, voids: Sequence[tuple[int
         ]
         rows += [
             (ending_key(at, index), log.endings[index].to_bytes(8, "big"))
-            for index in sorted(touched[at])
-            if index in log.endings
+            for index in sorted(touched[at] & log.endings.keys())
         ]
     rows.append(channel.log_row(side))
     return rows

@@ -46,7 +46,8 @@ __all__ = [
     "Void",
 ]
 
-_TAG_OF = {kind: tag_of(kind) for kind in (Access, *JUDGES)}.__getitem__
+_TAG_OF = {kind: tag_of(kind) for kind in JUDGES}
+_UNJUDGED = {Access: tag_of(Access), **{kind: tag | VOID for kind, tag in _TAG_OF.items()}}.__getitem__
 _WITH_TERMS = frozenset(TERMS_OF)
 _ENDINGS = frozenset((Withdraw, Revoke))
 
@@ -71,27 +72,23 @@ class Fold:
     def _judge(self, side: int, entries: Sequence[Entry], terms: Sequence[Terms]) -> list[tuple[int, Void]]:
         """A `seen`, or entries without one: the accesses at once, then the others in order.
 
-        Every rule finds in the marks just what stands before its entry.
+        What is not judged yet is marked as void: so every rule finds just what stands before its entry.
         """
         log = self.logs[side]
         marks, first, kinds = log.marks, len(log.marks), list(map(type, entries))
         bad = self._judge_accesses(side, entries, terms, kinds) | _falling(log, entries)
-        tags = bytearray(map(_TAG_OF, kinds))
-        for at in bad:
-            tags[at] |= VOID
+        marks += bytes(map(_UNJUDGED, kinds))
         following = iter([each for each in terms if type(each) is not AccessTerms])
-        done = 0
-        for at, kind in enumerate(kinds):
-            if kind is Access:
-                continue
+        for at in [at for at, kind in enumerate(kinds) if kind is not Access]:
+            kind = kinds[at]
             own = next(following) if kind in _WITH_TERMS else None
-            marks += tags[done:at]
-            done = at
-            reason = None if at in bad else JUDGES[kind](self._standing, side, entries[at], own)
-            if reason is not None:
+            reason = bad.get(at) or JUDGES[kind](self._standing, side, first + at, entries[at], own)
+            if reason is None:
+                marks[first + at] = _TAG_OF[kind]
+            else:
                 bad[at] = reason
-                tags[at] |= VOID
-        marks += tags[done:]
+        for at in bad:
+            marks[first + at] |= VOID
         if marks[-1] != PAY:
             log.pay = None
         return [(first + at, bad[at]) for at in sorted(bad)]

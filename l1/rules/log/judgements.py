@@ -81,7 +81,7 @@ def judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Vo
     return None
 
 
-def _seen(standing: Standing, side: int, entry: Seen, _terms: None) -> Void | None:
+def _seen(standing: Standing, side: int, _at: int, entry: Seen, _terms: None) -> Void | None:
     """[FOLD-4] Never falls, never runs ahead, and is no more than five minutes older than what it has seen."""
     log, peer = standing.logs[side], standing.logs[1 - side]
     if entry.size < log.seen or entry.size > len(peer.marks):
@@ -95,30 +95,30 @@ def _seen(standing: Standing, side: int, entry: Seen, _terms: None) -> Void | No
     return None
 
 
-def _consent(standing: Standing, side: int, entry: Consent, wanted: Any) -> Void | None:
-    standing.remember(side, len(standing.logs[side].marks), entry, wanted)
+def _consent(standing: Standing, side: int, at: int, entry: Consent, wanted: Any) -> Void | None:
+    standing.remember(side, at, entry, wanted)
     return None if wanted.from_ms <= wanted.until_ms else Void.PERIOD
 
 
-def _withdraw(standing: Standing, side: int, entry: Withdraw, _terms: None) -> Void | None:
-    return _end(standing, side, entry.consent, CONSENT)
+def _withdraw(standing: Standing, side: int, at: int, entry: Withdraw, _terms: None) -> Void | None:
+    return _end(standing, side, at, entry.consent, CONSENT)
 
 
-def _revoke(standing: Standing, side: int, entry: Revoke, _terms: None) -> Void | None:
-    return _end(standing, side, entry.grant, GRANT)
+def _revoke(standing: Standing, side: int, at: int, entry: Revoke, _terms: None) -> Void | None:
+    return _end(standing, side, at, entry.grant, GRANT)
 
 
-def _end(standing: Standing, side: int, target: int, kind: int) -> Void | None:
+def _end(standing: Standing, side: int, at: int, target: int, kind: int) -> Void | None:
     log = standing.logs[side]
     if not standing.stands(side, target, kind):
         return Void.NO_SUCH_ENTRY
     if log.marks[target] & HAS_ENDED:
         return Void.ALREADY_DONE
-    standing.end(side, target)
+    standing.end(side, at, target)
     return None
 
 
-def _request(standing: Standing, side: int, entry: Request, wanted: Any) -> Void | None:
+def _request(standing: Standing, side: int, at: int, entry: Request, wanted: Any) -> Void | None:
     log = standing.logs[side]
     while log.open_requests:
         oldest = next(iter(log.open_requests))  # they stand in the order of time
@@ -128,17 +128,17 @@ def _request(standing: Standing, side: int, entry: Request, wanted: Any) -> Void
         standing.flag(side, oldest, HAS_ENDED)
     if len(log.open_requests) >= OPEN_REQUESTS_MAX:
         return Void.TOO_MANY_REQUESTS
-    standing.remember(side, len(log.marks), entry, wanted)
-    log.open_requests[len(log.marks)] = entry.time + REQUEST_LIFE_MS
+    standing.remember(side, at, entry, wanted)
+    log.open_requests[at] = entry.time + REQUEST_LIFE_MS
     return None
 
 
-def _grant(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | None:
+def _grant(standing: Standing, side: int, at: int, entry: Grant, offered: Any) -> Void | None:
     reason = _basis(standing, side, entry, offered)
     if reason is None:
-        standing.remember_grant(side, len(standing.logs[side].marks), entry, offered)
+        standing.remember_grant(side, at, entry, offered)
         if entry.request is not None:
-            _answer(standing, 1 - side, entry.request, len(standing.logs[side].marks))
+            _answer(standing, 1 - side, entry.request, at)
     return reason
 
 
@@ -212,10 +212,10 @@ def _answer(standing: Standing, side: int, target: int, at: int) -> None:
         standing.logs[side].late[target] = at
 
 
-def _deny(standing: Standing, side: int, entry: Deny, _terms: Any) -> Void | None:
+def _deny(standing: Standing, side: int, at: int, entry: Deny, _terms: Any) -> Void | None:
     reason = _open_request(standing, side, entry.request, entry.time)
     if reason is None:
-        _answer(standing, 1 - side, entry.request, len(standing.logs[side].marks))
+        _answer(standing, 1 - side, entry.request, at)
         standing.flag(1 - side, entry.request, DONE)
     return reason
 
@@ -226,7 +226,7 @@ def _peer_grant(standing: Standing, side: int, index: int) -> Void | None:
     return None if standing.stands(1 - side, index, GRANT) else Void.NO_SUCH_ENTRY
 
 
-def _pay(standing: Standing, side: int, entry: Pay, _terms: None) -> Void | None:
+def _pay(standing: Standing, side: int, at: int, entry: Pay, _terms: None) -> Void | None:
     log = standing.logs[side]
     reason = _peer_grant(standing, side, entry.grant)
     if reason is not None:
@@ -235,28 +235,26 @@ def _pay(standing: Standing, side: int, entry: Pay, _terms: None) -> Void | None
     if entry.amount != grant.fee:
         return Void.WRONG_AMOUNT
     log.spent += entry.amount
-    log.pay = (len(log.marks), entry.grant, entry.amount)
+    log.pay = (at, entry.grant, entry.amount)
     return None
 
 
-def _receipt(standing: Standing, side: int, entry: Receipt, _terms: None) -> Void | None:
+def _receipt(standing: Standing, side: int, at: int, entry: Receipt, _terms: None) -> Void | None:
     """[FOLD-12] Once per grant; where a fee is due, its `pay` stands right before."""
     log, index = standing.logs[side], entry.grant
     if index >= log.seen:
         return Void.NOT_SEEN
     mark = standing.logs[1 - side].marks[index]
-    if mark & (KIND | VOID) != GRANT:
-        return Void.NO_SUCH_ENTRY
-    if mark & ANSWERED:
-        return Void.ALREADY_DONE
+    if mark & (KIND | VOID | ANSWERED) != GRANT:
+        return Void.ALREADY_DONE if mark & (KIND | VOID) == GRANT else Void.NO_SUCH_ENTRY
     fee = standing.grant(1 - side, index).fee
-    if fee and log.pay != (len(log.marks) - 1, index, fee):
+    if fee and log.pay != (at - 1, index, fee):
         return Void.NOT_PAID
-    _answer(standing, 1 - side, index, len(log.marks))
+    _answer(standing, 1 - side, index, at)
     return None
 
 
-def _release(standing: Standing, side: int, entry: Release, _terms: None) -> Void | None:
+def _release(standing: Standing, side: int, _at: int, entry: Release, _terms: None) -> Void | None:
     log = standing.logs[side]
     if not standing.stands(side, entry.grant, GRANT):
         return Void.NO_SUCH_ENTRY
@@ -272,7 +270,7 @@ def _release(standing: Standing, side: int, entry: Release, _terms: None) -> Voi
     return None
 
 
-def _review(standing: Standing, side: int, entry: Review, _terms: Any) -> Void | None:
+def _review(standing: Standing, side: int, _at: int, entry: Review, _terms: Any) -> Void | None:
     if entry.request >= standing.logs[side].seen:
         return Void.NOT_SEEN
     if not standing.stands(1 - side, entry.request, REQUEST):
@@ -281,7 +279,7 @@ def _review(standing: Standing, side: int, entry: Review, _terms: Any) -> Void |
     return None if request.emergency else Void.NOT_AN_EMERGENCY
 
 
-JUDGES: dict[type, Callable[[Standing, int, Any, Any], Void | None]] = {
+JUDGES: dict[type, Callable[[Standing, int, int, Any, Any], Void | None]] = {
     Seen: _seen,
     Consent: _consent,
     Withdraw: _withdraw,
@@ -294,4 +292,4 @@ JUDGES: dict[type, Callable[[Standing, int, Any, Any], Void | None]] = {
     Pay: _pay,
     Review: _review,
 }
-"""The rule of every kind but `access`."""
+"""The rule of every kind but `access`: of an entry of `side` at its index, with its terms."""

@@ -111,10 +111,9 @@ class Standing:
         self._flagged[side].append((index, before))
         return True
 
-    def end(self, side: int, target: int) -> None:
-        """The entry that comes next in a side's log ends a consent or grant of the same log."""
-        log = self.logs[side]
-        log.endings[target] = len(log.marks)
+    def end(self, side: int, at: int, target: int) -> None:
+        """Entry `at` of a side's log ends a consent or grant of the same log."""
+        self.logs[side].endings[target] = at
         self._ended.append(target)
         self.flag(side, target, HAS_ENDED)
 
