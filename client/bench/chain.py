@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from client.bench.checkpoints import measure_checkpoints
 from client.bench.pair import percentile
 from client.demo.world import open_world
 from client.progress import Bars
@@ -23,11 +24,13 @@ __all__ = ["bench_chain"]
 SENDERS = 16
 AT_ONCE = 100  # transactions in a request
 LONE = 20
+CHANNELS = 1_000  # settled in one transaction
 GIFT = 1_000_000
 
 
 async def bench_chain(folder: Path, transactions: int, *, bars: Bars) -> dict[str, Any]:
-    """Transactions a second when handed in by hundreds, and how long one alone takes into a verified block."""
+    """Transactions a second when handed in by hundreds, how long one alone takes into a verified block, and what it
+    takes to settle many channels at once."""
     keys = [PrivateKey(digest(b"sender %d" % number)) for number in range(SENDERS)]
     each = max(1, transactions // SENDERS)
     async with open_world(folder) as world:
@@ -48,6 +51,7 @@ async def bench_chain(folder: Path, transactions: int, *, bars: Bars) -> dict[st
             while (status := await reader.status()).mempool:
                 await reader.next_header(status.height)
             seconds = time.perf_counter() - began
+        settled = await measure_checkpoints(reader, world.registrar, CHANNELS, bars=bars)
         lone: list[float] = []
         with bars.stage("One by one", LONE) as advance:
             for _ in range(LONE):
@@ -58,7 +62,9 @@ async def bench_chain(folder: Path, transactions: int, *, bars: Bars) -> dict[st
     return {
         "transactions": each * SENDERS,
         "included_per_s": round(each * SENDERS / seconds),
+        "block_ms": reader.genesis.parameters.block_ms,
         "lone_ms": {"p50": percentile(lone, 0.5), "p99": percentile(lone, 0.99)},
+        "checkpoint": settled,
     }
 
 

@@ -149,8 +149,7 @@ async def chain(transactions: int) -> Result:
     from client.bench.chain import bench_chain
 
     data = await _measure(partial(bench_chain, transactions=transactions))
-    rows = [("transactions a second", f"{data['included_per_s']:,}"), ("one alone, ms", _ms(data["lone_ms"]))]
-    return Result(data, rows_table("Chain", ("", "measured"), rows))
+    return Result(data, rows_table("Chain", ("", "measured"), _chain_rows(data)))
 
 
 @verb(bench, "floor")
@@ -185,11 +184,21 @@ def _log_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("append, updates a second, by quarters", ", ".join(f"{row['updates_per_s']:,}" for row in data["append"])),
         ("make a proof (over HTTP), ms", _ms(proof["make_ms"])),
         ("verify it, ms", _ms(proof["verify_ms"])),
-        ("its size, bytes", f"{proof['bytes']:,}"),
+        ("its size, bytes", f"inclusion {proof['bytes']['inclusion']:,}, all {proof['bytes']['both_signed']:,}"),
         ("check both logs again, entries a second", f"{data['replay']['entries_per_s']:,}"),
         ("restart, s", f"ready {restart['ready_s']}, writing {restart['writing_s']}"),
         ("anonymous memory, MiB", ", ".join(f"{name} {mib}" for name, mib in data["memory_mib"].items())),
         ("disk, bytes an entry", str(data["disk_bytes_per_entry"])),
+    ]
+
+
+def _chain_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
+    settled = data["checkpoint"]
+    return [
+        ("transactions a second", f"{data['included_per_s']:,}"),
+        ("one alone into a verified block, ms", _ms(data["lone_ms"])),
+        (f"{settled['channels']:,} channels settled in one transaction", f"{settled['seconds']} s"),
+        ("a channel's row with its proof, ms", _ms(settled["proven_row_ms"])),
     ]
 
 
@@ -205,7 +214,7 @@ def _summary(data: dict[str, Any]) -> list[tuple[str, str]]:
         *[(f"{row['channels']} channels", f"{row['updates_per_s']:,}") for row in data["channels"]["rows"]],
         *[(f"at {row['rate']:,} a second, ms", _ms(row["latency_ms"])) for row in data["latency"]["rows"]],
         *_log_rows(data["log"]),
-        ("chain, transactions a second", f"{data['chain']['included_per_s']:,}"),
+        *[(f"chain: {name}", value) for name, value in _chain_rows(data["chain"])],
     ]
 
 

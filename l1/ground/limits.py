@@ -19,10 +19,10 @@ CLOCK_SKEW_MS_MAX = 5 * 60_000  # hospital clocks drift; more than this and "now
 HEADER_AHEAD_MS_MAX = 60_000  # a reader refuses headers further ahead of its own clock
 
 REGISTRARS_MAX = 64  # of a chain: a consortium, not a crowd
-TRANSACTION_BYTES_MAX = 256 * 1024  # a checkpoint of 500 channels with four signed commitments each fits
+TRANSACTION_BYTES_MAX = 1024 * 1024  # a checkpoint of 1,000 channels with four signed commitments each fits
 BLOCK_BYTES_MAX = 4 * 1024 * 1024
 BLOCK_TRANSACTIONS_MAX = 5_000
-CHECKPOINTS_PER_TRANSACTION_MAX = 400
+CHECKPOINTS_PER_TRANSACTION_MAX = 1_000  # a hub settles all its channels at once; 2,000 signatures are 0.1 s
 TOWERS_PER_HOSPITAL_MAX = 8  # one that answers is enough; each costs bytes in a row that all of them share
 TOWER_REWARD_MAX = 500  # per mille of the bond: whoever was cheated keeps at least half
 KEYS_PER_HOSPITAL_MAX = 1_024  # a new channel key every week for fifteen years, and a registry row under 120 kB

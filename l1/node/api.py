@@ -65,7 +65,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Hand in a signed transaction; checked against the state as it will be after those that wait",
         {"id": "SHA-256 of the bytes"},
         status=202,
-        body="the canonical signed bytes, at most 256 KiB; the same bytes twice do no harm",
+        body="the canonical signed bytes, at most 1 MiB; the same bytes twice do no harm",
     ),
     Endpoint(
         "POST",

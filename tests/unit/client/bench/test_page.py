@@ -33,13 +33,21 @@ SAID: dict[str, Any] = {
     "log": {
         "entries": 1_000_000,
         "append": [{"updates_per_s": 199_000}],
-        "proof": {"make_ms": {"p50": 1.0, "p99": 2.0}, "verify_ms": {"p50": 0.1, "p99": 0.2}, "bytes": 1_100},
+        "proof": {
+            "make_ms": {"p50": 1.0, "p99": 2.0},
+            "verify_ms": {"p50": 0.1, "p99": 0.2},
+            "bytes": {"inclusion": 1_100, "both_signed": 1_400},
+        },
         "replay": {"entries_per_s": 300_000},
         "restart": {"ready_s": 1.0, "writing_s": 2.0},
         "memory_mib": {"A": 90.0, "B": 91.0},
         "disk_bytes_per_entry": 56.0,
     },
-    "chain": {"included_per_s": 3_000},
+    "chain": {
+        "included_per_s": 3_000,
+        "lone_ms": {"p50": 60.0, "p99": 65.0},
+        "checkpoint": {"channels": 1_000, "seconds": 0.4, "proven_row_ms": {"p50": 3.0, "p99": 6.0}},
+    },
 }
 
 
@@ -54,6 +62,8 @@ def test_what_stands_outside_the_marks_stays(tmp_path: Path) -> None:
         assert "\nold\n" not in said
         assert "| one channel, one way, batches of 1,000 | 200,000 | 0.5 | 3.1 / 3.2 | 50.0 / 55.0 |" in said
         assert "| 50,000 a second, open loop | 2.0 | 9.0 | 11.0 |" in said
+        assert "| chain: 1,000 channels settled in one transaction, s | 0.4 |" in said
+        assert "1,100 / 1,400" in said
     assert "160,000" in (tmp_path / "performance.svg").read_text()
 
 
