@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from time import perf_counter
@@ -39,7 +40,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hours", type=float, default=WORLD_HOURS, help="a storm ends after so many of its own time")
     parser.add_argument("--messages", type=int, default=WORLD_MESSAGES, help="or after so many messages")
     parser.add_argument("--weather", choices=sorted(KINDS), default=None)
-    parser.add_argument("--jobs", type=int, default=1, help="worlds lived at once; what comes of them is the same")
+    jobs = len(os.sched_getaffinity(0))
+    parser.add_argument(
+        "--jobs", type=int, default=jobs, help="worlds lived at once (one for each core); what comes of them is the same"
+    )
     parser.add_argument("--trace", action="store_true", help="every word and every block, on stderr (one job)")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -78,7 +82,8 @@ def _live(task: Task, seed: str, options: argparse.Namespace) -> Told:
     trace = (lambda line: print(line, file=sys.stderr)) if options.trace else None
     progress, began = _Progress(task.events), perf_counter()
     reports: list[Report] = []
-    for report in tell(task, seed, jobs=options.jobs, trace=trace, watch=progress.watch):
+    jobs = 1 if options.trace else options.jobs
+    for report in tell(task, seed, jobs=jobs, trace=trace, watch=progress.watch):
         reports.append(report)
         progress.world_ended(report)
     progress.end()

@@ -16,6 +16,8 @@ from l1.rules.invariants import check_conserved, count_credits
 from l1.rules.state import Channel, Draft, Hospital, decode_channel
 from l1.rules.transactions import Action, Admit, Open, Transfer, account_of, admission_words, sign_transaction
 
+from tests.simulation.genuine import SimKey
+
 __all__ = ["HEARTBEAT_MS", "START_MS", "SimChain"]
 
 START_MS = 1_800_000_000_000
@@ -39,13 +41,13 @@ class SimChain:
     """`pending` holds what waits, by signing key: one transaction of a key goes into a block."""
 
     def __init__(self) -> None:
-        self.registrar = PrivateKey(digest(b"simulated registrar"))
+        self.registrar = SimKey(digest(b"simulated registrar"))
         self.genesis = Genesis(
             version=VERSION,
             name="simulation",
             time_ms=START_MS,
             salt=bytes(32),
-            authority=PrivateKey(digest(b"simulated authority")).public_key,
+            authority=SimKey(digest(b"simulated authority")).public_key,
             registrars=(self.registrar.public_key,),
             allocations=(Allocation(account=account_of(self.registrar.public_key), credits=TOTAL),),
             parameters=Parameters(heartbeat_ms=HEARTBEAT_MS, block_ms=BLOCK_MS),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from l1.ground.faults import LocalError, Refused
 from l1.ground.hashing import digest
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l1.ground.signing import PrivateKey
 from l1.rules.blocks import Header
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
@@ -24,6 +23,7 @@ from l2.protocol.stored import check_signed
 from tests.simulation.auditor import Violation
 from tests.simulation.chain import START_MS
 from tests.simulation.disk import Disk, MemoryRows
+from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
 from tests.simulation.repair import is_hurt
 
@@ -45,8 +45,8 @@ class Node:
 
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
-        self.root = PrivateKey(digest(b"root %d" % number))
-        self.key = PrivateKey(digest(b"channel %d" % number))
+        self.root = SimKey(digest(b"root %d" % number))
+        self.key = SimKey(digest(b"channel %d" % number))
         self.id = account_of(self.root.public_key)
         self.disk = Disk()
         self.shelf: list[dict[bytes, MemoryRows]] = []

@@ -84,6 +84,12 @@ def check_log(channel: Channel) -> tuple[str, str] | None:
 def _take(logs: tuple[_Log, _Log], side: int, entry: Entry, terms: Any) -> None:
     log, peer = logs[side], logs[1 - side]
     index = len(log.entries)
+    if type(entry) is Access:  # most entries are; they change nothing but the time
+        log.stands.append(entry.time >= log.time and _may_access(log, peer, entry.grant, entry.time, terms))
+        log.entries.append(entry)
+        log.terms.append(terms)
+        log.time = max(log.time, entry.time)
+        return
     in_time = entry.time >= log.time or isinstance(entry, Withdraw | Revoke)
     stands = in_time and _judge(log, peer, index, entry, terms)
     log.time = max(log.time, entry.time)
@@ -128,8 +134,6 @@ def _judge(log: _Log, peer: _Log, index: int, entry: Entry, terms: Any) -> bool:
             return _stood(log, target, Consent) and target not in log.ended
         case Revoke(grant=target):
             return _stood(log, target, Grant) and target not in log.ended
-        case Access(grant=target):
-            return _may_access(log, peer, target, entry.time, terms)
         case Pay(grant=target, amount=amount):
             known = target < log.seen and _stood(peer, target, Grant)
             return known and peer.entries[target].fee == amount
@@ -155,9 +159,10 @@ def _may_access(log: _Log, peer: _Log, target: int, time: int, terms: Any) -> bo
     """A standing grant that was seen, not ended as far as was seen, for this purpose and time."""
     if target >= log.seen or not _stood(peer, target, Grant):
         return False
-    grant, allowed = peer.entries[target], peer.terms[target]
-    ends = [peer.ended.get(target), None if grant.consent is None else peer.ended.get(grant.consent)]
-    if any(end is not None and end < log.seen for end in ends):
+    grant, allowed, seen = peer.entries[target], peer.terms[target], log.seen
+    if peer.ended.get(target, seen) < seen:
+        return False
+    if grant.consent is not None and peer.ended.get(grant.consent, seen) < seen:
         return False
     return bool(allowed.purposes >> terms.purpose & 1 and allowed.from_ms <= time <= allowed.until_ms)
 

@@ -8,6 +8,7 @@ from l1.rules.state import Phase as L1Phase
 from l2.protocol.events import AskClose
 from l2.protocol.phases import Phase
 from tests.simulation.auditor import Violation
+from tests.simulation.genuine import own_signatures_known
 from tests.simulation.keeper import Keeper
 from tests.simulation.weather import CALM
 from tests.simulation.world import World
@@ -60,8 +61,9 @@ def live(
     began = perf_counter()
     violation: Violation | None = None
     try:
-        storm(world, events=events, hours=hours, messages=messages, watch=watch)
-        calm(world)
+        with own_signatures_known():
+            storm(world, events=events, hours=hours, messages=messages, watch=watch)
+            calm(world)
     except Violation as found:
         violation = found
     return Report(
