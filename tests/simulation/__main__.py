@@ -42,7 +42,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weather", choices=sorted(KINDS), default=None)
     jobs = len(os.sched_getaffinity(0))
     parser.add_argument(
-        "--jobs", type=int, default=jobs, help="worlds lived at once (one for each core); what comes of them is the same"
+        "--jobs",
+        type=int,
+        default=jobs,
+        help="worlds lived at once (one for each core); what comes of them is the same",
     )
     parser.add_argument("--trace", action="store_true", help="every word and every block, on stderr (one job)")
     parser.add_argument("--json", action="store_true")

@@ -15,14 +15,14 @@ from l1.rules.genesis import Allocation, Genesis, Parameters, chain_id
 from l1.rules.invariants import check_conserved, count_credits
 from l1.rules.state import Channel, Draft, Hospital, decode_channel
 from l1.rules.transactions import Action, Admit, Open, Transfer, account_of, admission_words, sign_transaction
-
 from tests.simulation.genuine import SimKey
 
-__all__ = ["HEARTBEAT_MS", "START_MS", "SimChain"]
+__all__ = ["HEARTBEAT_MS", "KEY_WINDOW_MS", "START_MS", "Answer", "SimChain"]
 
 START_MS = 1_800_000_000_000
 HEARTBEAT_MS = 5_000
 BLOCK_MS = 100
+KEY_WINDOW_MS = 240_000  # like a challenge window: nobody is away for so long
 ALL_COUNTED_BLOCKS = 200  # after so many the whole state is counted, and not only what a block wrote
 TOTAL = 2**45
 GIVEN = 2**32  # credits of every hospital
@@ -50,7 +50,7 @@ class SimChain:
             authority=SimKey(digest(b"simulated authority")).public_key,
             registrars=(self.registrar.public_key,),
             allocations=(Allocation(account=account_of(self.registrar.public_key), credits=TOTAL),),
-            parameters=Parameters(heartbeat_ms=HEARTBEAT_MS, block_ms=BLOCK_MS),
+            parameters=Parameters(heartbeat_ms=HEARTBEAT_MS, block_ms=BLOCK_MS, key_window_ms=KEY_WINDOW_MS),
         )
         self.id = chain_id(self.genesis)
         first = begin(self.genesis)
@@ -60,6 +60,8 @@ class SimChain:
         self.signers: dict[bytes, PrivateKey] = {}
         self.channels: dict[bytes, Channel] = {}
         self.transactions = 0
+        self.registry: dict[bytes, Hospital] = {}  # as it was read last, until a block changes it
+        self.keys_changed = False  # by the newest block
         self._credits = count_credits(self.rows)
 
     def get(self, key: bytes) -> bytes | None:
@@ -70,9 +72,11 @@ class SimChain:
         return Draft(self)
 
     def hospital(self, hospital: bytes) -> Hospital:
-        found = self.draft.get_hospital(hospital)
-        assert found is not None
-        return found
+        if hospital not in self.registry:
+            found = self.draft.get_hospital(hospital)
+            assert found is not None
+            self.registry[hospital] = found
+        return self.registry[hospital]
 
     def ask(self, signer: PrivateKey, action: Action, answer: Answer = lambda _: None) -> None:
         """Queue an action; the answer comes with the block that takes or refuses it."""
@@ -102,6 +106,9 @@ class SimChain:
         self.transactions += len(accepted)
         if self.tip.height % ALL_COUNTED_BLOCKS == 0:
             check_conserved(self.rows, TOTAL)
+        self.keys_changed = any(key.startswith(b"hospital/") for key in done.writes)
+        if self.keys_changed:
+            self.registry.clear()
         changed = [key[len(b"channel/") :] for key in done.writes if key.startswith(b"channel/")]
         for channel in changed:
             self.channels[channel] = decode_channel(self.rows[b"channel/" + channel])

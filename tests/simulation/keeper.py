@@ -13,6 +13,7 @@ from l2.protocol.events import (
     Arrived,
     AskCheckpoint,
     AskClose,
+    ClockSeen,
     Connected,
     Disconnected,
     Effect,
@@ -87,6 +88,8 @@ class Keeper:
                     events.append(self.inbox.popleft())
                 break
             events.append(self.inbox.popleft())
+        if (is_off := self.node.clock_is_off()) != self.channel.clock_is_off and self.node.heard_at >= 0:
+            events.insert(0, ClockSeen(is_off))
         if was_full and self.line is not None:
             self.line.take(self.side)
         effects = self.step(events)

@@ -20,13 +20,13 @@ from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, ResumeChannel, Settle
 from l2.protocol import writer
 from l2.protocol.batch import decode_batch
-from l2.protocol.channel import Me
 from l2.protocol.events import Append, MessageReceived, Send, Submit
 from l2.protocol.messages import Message, Reestablish, ResumeGiven, decode_reestablish, decode_resume_given
 from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in
+from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
-from tests.simulation.node import CHANNEL_NUMBER, Node
+from tests.simulation.node import Node
 from tests.simulation.workload import any_entries, pay_for
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Mallory(Node):
                 resume = replace(resume, root=rng.randbytes(32))
             case 3:
                 resume = replace(resume, height=max(0, resume.height + rng.choice((-1, 1, 100))))
-        signed = sign_shape(self.key, CHANNEL_NUMBER, Purpose.RESUME, keeper.channel.context, resume)
+        signed = sign_shape(*self._some_key(), Purpose.RESUME, keeper.channel.context, resume)
         self.resumes.setdefault(keeper.id, []).append(signed)
         return encode(ResumeGiven(resume=signed))
 
@@ -229,7 +229,7 @@ class Mallory(Node):
         channel = keeper.channel
         if channel.phase is not Phase.OPEN or not channel.own.size:
             return False
-        me = Me(self.key, CHANNEL_NUMBER, channel.me.secret)
+        me = channel.me
         other = self.world.core.load(self.disk.rows(keeper.id).copy(), me, channel.context.chain, fresh=True)
         other.peer_keys, other.height = channel.peer_keys, channel.height
         other.connected = other.established = True
@@ -245,13 +245,21 @@ class Mallory(Node):
                 keeper.post(message)
         return True
 
+    def _some_key(self) -> tuple[SimKey, int]:
+        """Mostly the one that signs now, at times an older one."""
+        number, key = self.ring.signing()
+        if self.world.rng.random() < 0.1:
+            number, public = self.world.rng.choice(sorted(self.ring.public().items()))
+            key = self.ring.keys[public]
+        return key, number
+
     def _signed(self, keeper: Keeper, **changes: Any) -> Signed | None:
         """Its newest commitment with something changed."""
         own = keeper.channel.own.commitment
         if own is None:
             return None
         said: Commitment = replace(own, **changes)
-        signed = sign_shape(self.key, CHANNEL_NUMBER, Purpose.COMMITMENT, keeper.channel.context, said)
+        signed = sign_shape(*self._some_key(), Purpose.COMMITMENT, keeper.channel.context, said)
         self._words(keeper)[keeper.side].append(signed)
         return signed
 

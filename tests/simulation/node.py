@@ -17,22 +17,22 @@ from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import account_of
 from l2.protocol.channel import Me, new_rows
-from l2.protocol.events import BlockSeen, Effect, MessageReceived, PeerKeysSeen, Send, Submit, Tick
+from l2.protocol.events import BlockSeen, Effect, MessageReceived, Send, Submit, Tick
 from l2.protocol.rows import Damaged, state_key
 from l2.protocol.stored import check_signed
 from tests.simulation.auditor import Violation
-from tests.simulation.chain import START_MS
+from tests.simulation.chain import KEY_WINDOW_MS, START_MS
 from tests.simulation.disk import Disk, MemoryRows
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
+from tests.simulation.keyring import KeyRing
 from tests.simulation.repair import is_hurt
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["CHANNEL_NUMBER", "Node"]
+__all__ = ["Node"]
 
-CHANNEL_NUMBER = 1
 TICK_MS = 2_000
 
 _Waiting = tuple[Keeper, Sequence[tuple[bytes, bytes]], list[Effect]]
@@ -46,9 +46,9 @@ class Node:
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
         self.root = SimKey(digest(b"root %d" % number))
-        self.key = SimKey(digest(b"channel %d" % number))
         self.id = account_of(self.root.public_key)
         self.disk = Disk()
+        self.ring = KeyRing(self)
         self.shelf: list[dict[bytes, MemoryRows]] = []
         self.keepers: dict[bytes, Keeper] = {}
         self.process = 0
@@ -56,17 +56,29 @@ class Node:
         self.height = -1
         self.started_height = -1
         self.skew_ms = 0
+        self.chain_ms, self.heard_at = 0, -1  # the time of the newest block, and when it came
         self.chain_until = 0  # the chain is out of reach until then
         self.suspect: bytes | None = None  # a channel whose rows were torn while we were down
         self.sync_fails = False
         self._waiting: deque[_Waiting] = deque()
         self._syncing: list[_Waiting] = []
 
-    def public_keys(self) -> dict[int, bytes]:
-        return {CHANNEL_NUMBER: self.key.public_key}
+    @property
+    def key(self) -> SimKey:
+        """The channel key that signs now."""
+        return self.ring.signing()[1]
+
+    def me(self, channel: bytes) -> Me:
+        number, key = self.ring.signing()
+        return Me(key, number, digest(b"secret" + channel))
 
     def clock_ms(self) -> int:
         return START_MS + self.world.now + self.skew_ms
+
+    def clock_is_off(self) -> bool:
+        """As the real clock tells: against the newest block, carried on by a clock that nobody sets."""
+        chain_ms = self.chain_ms + self.world.now - self.heard_at
+        return abs(chain_ms - self.clock_ms()) > CLOCK_SKEW_MS_MAX
 
     # -- a process begins and ends ----------------------------------------------------------------------------------
 
@@ -178,16 +190,16 @@ class Node:
         self.hear(self.world.chain.tip, quiet=False)
 
     def _look(self, header: Header, *, everything: bool) -> None:
-        off = abs(header.time_ms - self.clock_ms()) > CLOCK_SKEW_MS_MAX
+        self.chain_ms, self.heard_at = header.time_ms, self.world.now
+        off = self.clock_is_off()
         if everything:
             for row in self.world.chain.channels.values():
                 if self.id in row.opening.hospitals and row.id not in self.keepers:
                     self._adopt(row)
         for keeper in list(self.keepers.values()):
             row_now = self.world.chain.channels[keeper.id] if everything else None
-            if everything:
-                keeper.own_keys = {CHANNEL_NUMBER: self.key.public_key}
-                keeper.offer(PeerKeysSeen({CHANNEL_NUMBER: self.world.peer_of(keeper).key.public_key}))
+            if row_now is not None:
+                self.ring.tell(keeper, row_now, header.height)
             keeper.offer(BlockSeen(header.height, header.clock_ms, row_now, off))
 
     def _adopt(self, row: L1Channel) -> None:
@@ -199,9 +211,8 @@ class Node:
         if is_new:
             rows.put(new_rows(row.opening, row.opening.hospitals.index(self.id)))
         fresh = is_new and row.opened_at > self.started_height
-        me = Me(self.key, CHANNEL_NUMBER, digest(b"secret" + row.id))
         try:
-            channel = self.world.core.load(rows, me, self.world.chain.id, fresh=fresh)
+            channel = self.world.core.load(rows, self.me(row.id), self.world.chain.id, fresh=fresh)
             channel.keys_ever = self.world.keys_ever(row)
             check_signed(channel, channel.keys_ever)
         except Damaged as wrong:
@@ -209,6 +220,7 @@ class Node:
             return
         except (AssertionError, LookupError, Refused) as wrong:
             raise Violation("a start reads what was written", f"hospital {self.number}: {wrong!r}") from wrong
+        channel.key_window_ms = KEY_WINDOW_MS
         channel.batch_entries = self.world.weather.batch_entries
         keeper = Keeper(self, channel)
         self.keepers[row.id] = keeper
@@ -283,8 +295,7 @@ class Node:
 
     def check_disk(self, channel: bytes) -> str | None:
         """What a start, or reading both logs again, would notice of a channel's rows (None: nothing)."""
-        me = Me(self.key, CHANNEL_NUMBER, digest(b"secret" + channel))
         try:
-            return is_hurt(self.disk.rows(channel), me, self.world.chain.id)
+            return is_hurt(self.disk.rows(channel), self.me(channel), self.world.chain.id)
         except LocalError:
             return "a start"

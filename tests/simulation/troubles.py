@@ -197,7 +197,9 @@ class Troubles:
         node, world = self._a_node(), self._world
         if node is None:
             return False
-        node.skew_ms = world.rng.choice((-3_600_000, -400_000, -60_000, -1_000, 1_000, 60_000, 250_000, 400_000))
+        node.skew_ms = world.rng.choice(
+            (-3_600_000, -400_000, -60_000, -1_000, 1_000, 60_000, 250_000, 400_000, 3_600_000)
+        )
         world.after(world.rng.randint(5_000, 60_000), self._set_clock, node)
         return True
 
@@ -296,6 +298,15 @@ class Troubles:
             return False
         keeper.offer(AskCheckpoint())
         return True
+
+    def _rotate_key(self) -> bool:
+        """Anybody's, Mallory's too."""
+        nodes = [node for node in self._world.nodes if node.is_up]
+        return bool(nodes) and self._world.rng.choice(nodes).ring.rotate()
+
+    def _end_older_keys(self) -> bool:
+        nodes = [node for node in self._world.nodes if node.is_up]
+        return bool(nodes) and self._world.rng.choice(nodes).ring.end_older()
 
     def _deposit(self) -> bool:
         keeper, world = self._a_keeper(honest=True), self._world

@@ -52,10 +52,11 @@ _POWER = {"crash": 9_000}
 _DISKS = {"disk full": 25_000, "failing sync": 25_000, "torn write": 40_000, "damaged row": 50_000}
 _OPERATORS = {"backup": 15_000, "restore older": 40_000, "restore nothing": 60_000, "checkpoint": 8_000}
 _OPERATORS |= {"deposit": 30_000, "close together": 60_000, "close alone": 180_000, "close lost": 500_000}
+_KEYS = {"rotate key": 40_000, "end older keys": 8_000}
 _CLOCKS = {"clock jump": 40_000, "chain out of reach": 30_000, "chain pause": 60_000}
 _MALLORY = {"mallory": 700}
 
-_ALL = _LINES | _POWER | _DISKS | _OPERATORS | _CLOCKS | _MALLORY
+_ALL = _LINES | _POWER | _DISKS | _OPERATORS | _CLOCKS | _MALLORY | _KEYS
 
 KINDS: dict[str, Weather] = {
     "lines": Weather(kind="lines", troubles=_LINES | _OPERATORS | _MALLORY, delay_ms=(1, 60)),
@@ -65,6 +66,11 @@ KINDS: dict[str, Weather] = {
     "operators": Weather(
         kind="operators",
         troubles={name: pause // 3 for name, pause in _OPERATORS.items()} | _POWER | _MALLORY,
+    ),
+    "keys": Weather(
+        kind="keys",
+        troubles={name: pause // 2 for name, pause in _KEYS.items()} | _OPERATORS | _LINES | _POWER | _MALLORY,
+        crash_per_effect=0.0005,
     ),
     "everything": Weather(kind="everything", troubles=_ALL, delay_ms=(1, 40), crash_per_effect=0.0005, skew_ms=100_000),
     "betrayal": Weather(

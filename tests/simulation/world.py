@@ -86,7 +86,7 @@ class World:
         self.channels: dict[bytes, tuple[int, int]] = {}  # that somebody still looks at, and whose they are
         self.opened = 0
         for node in self.nodes:
-            self.chain.admit(f"hospital {node.number}", node.root, node.key)
+            self.chain.admit(f"hospital {node.number}", node.root, node.ring.first)
         self.troubles = Troubles(self)
 
     # -- time -------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class World:
 
     def keys_ever(self, row: L1Channel) -> tuple[dict[int, bytes], dict[int, bytes]]:
         """All channel keys that each side of a channel ever registered, by number."""
-        first, second = (self._by_id[each].public_keys() for each in row.opening.hospitals)
+        first, second = (self._by_id[each].ring.public() for each in row.opening.hospitals)
         return first, second
 
     def is_behind(self, node: Node, channel: bytes) -> bool:
@@ -238,7 +238,7 @@ class World:
         for channel in changed:
             self.auditor.on_chain(self.chain.channels[channel])
         for node in self.nodes:
-            self.after(self.delay(), node.hear, tip, not changed)
+            self.after(self.delay(), node.hear, tip, not (changed or self.chain.keys_changed))
         self.look_who_caught_up()
 
     # -- what is written down ---------------------------------------------------------------------------------------

@@ -218,6 +218,18 @@ def test_a_checkpoint_ends_the_old_key_though_nothing_new_was_written() -> None:
     assert 4 in [signed.key for signed in shown.heads[0].commitments]
 
 
+def test_a_head_signed_again_with_no_batch_since_is_no_damage_at_the_next_start() -> None:
+    pair = Pair()
+    granted(pair)
+    pair.settle()
+    pair.height += PATIENCE_BLOCKS
+    pair.block()
+    pair.do(0, KeyReady(NEW, 4, 1))
+    assert signed_key(pair, 0) == 4
+    pair.crash(0)
+    assert signed_key(pair, 0) == 4
+
+
 def test_words_under_a_key_that_gives_way_are_brought_to_the_chain_in_time() -> None:
     pair = Pair()
     granted(pair)

@@ -1,0 +1,111 @@
+"""A hospital's channel keys: made by its operator, registered on the chain, used, and the older ones ended.
+
+As in the real node each step may be taken again: what is in the ring and on the chain is used, what every open channel
+signs with lets the older ones end. The ring survives what happens to the disk: it lies in a file of its own.
+"""
+
+from typing import TYPE_CHECKING
+
+from l1.ground.faults import Refused
+from l1.ground.hashing import digest
+from l1.ground.limits import TIME_MS_MAX
+from l1.ground.signing import Context, Purpose, sign
+from l1.rules.keys import channel_keys_here, counting_keys
+from l1.rules.state import Channel, Hospital
+from l1.rules.transactions import CHANNEL, RegisterKey, RevokeKey, key_words
+from l2.protocol.events import AskCheckpoint, KeyReady, PeerKeysSeen
+from l2.protocol.phases import Phase
+from tests.simulation.chain import KEY_WINDOW_MS, Answer
+from tests.simulation.genuine import SimKey
+
+if TYPE_CHECKING:
+    from tests.simulation.keeper import Keeper
+    from tests.simulation.node import Node
+
+__all__ = ["FIRST", "KeyRing"]
+
+FIRST = 1  # the number of the channel key of the admission
+KEYS_MAX = 40  # of one hospital in one world
+EXPIRES_MS = (200_000, 900_000)  # of one key in four: its operator makes another in time, or does not
+
+
+class KeyRing:
+    """`keys` are the private keys by their public ones; numbers are the registry's."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        first = SimKey(digest(b"channel %d" % node.number))
+        self.keys: dict[bytes, SimKey] = {first.public_key: first}
+        self.first = first
+
+    def registered(self) -> Hospital:
+        return self._node.world.chain.hospital(self._node.id)
+
+    def public(self) -> dict[int, bytes]:
+        """Every channel key that was ever registered, by number."""
+        return {key.number: key.key for key in self.registered().keys if key.kind == CHANNEL}
+
+    def signing(self) -> tuple[int, SimKey]:
+        """The newest key that counts; one that is over rather than none."""
+        me, clock_ms = self.registered(), self._node.world.chain.tip.clock_ms
+        held = [key for key in counting_keys(me, CHANNEL, clock_ms) if key.key in self.keys]
+        held = held or [key for key in me.keys if key.kind == CHANNEL and key.revoked_at_ms is None]
+        return held[-1].number, self.keys[held[-1].key]
+
+    # -- what a block brings ----------------------------------------------------------------------------------------
+
+    def tell(self, keeper: "Keeper", row: Channel, height: int) -> None:
+        """A keeper hears which keys count, and of a newer one of ours."""
+        world, peer = self._node.world, self._node.world.peer_of(keeper)
+        registered, side = peer.ring.registered(), 1 - keeper.side
+        clock_ms = world.chain.tip.clock_ms
+        theirs = channel_keys_here(row, side, registered, clock_ms=clock_ms, key_window_ms=KEY_WINDOW_MS)
+        keeper.own_keys = self.public()
+        keeper.channel.keys_ever = world.keys_ever(row)
+        number, signer = self.signing()
+        if number > keeper.channel.me.key:
+            keeper.offer(KeyReady(signer, number, height))
+        keeper.offer(PeerKeysSeen(theirs))
+
+    # -- what its operator does -------------------------------------------------------------------------------------
+
+    def rotate(self) -> bool:
+        """Make a key and register it."""
+        node, world = self._node, self._node.world
+        if len(self.keys) >= KEYS_MAX:
+            return False
+        key = SimKey(digest(b"channel %d, key %d" % (node.number, len(self.keys))))
+        self.keys[key.public_key] = key
+        until = world.chain.tip.clock_ms + world.rng.randint(*EXPIRES_MS) if world.rng.random() < 0.25 else TIME_MS_MAX
+        said = key_words(hospital=node.id, kind=CHANNEL, key=key.public_key)
+        possession = sign(key, Purpose.KEY, Context(chain=world.chain.id), said)
+        action = RegisterKey(
+            hospital=node.id, kind=CHANNEL, key=key.public_key, valid_from_ms=0, valid_until_ms=until,
+            possession=possession,
+        )  # fmt: skip
+        world.chain.ask(node.root, action, self._counted("key registered"))
+        world.want_block()
+        return True
+
+    def end_older(self) -> bool:
+        """Once every open channel signs with the newest key: revoke the others, and checkpoint under it (KEY-6)."""
+        node, world = self._node, self._node.world
+        number, _ = self.signing()
+        keepers = [keeper for keeper in node.keepers.values() if keeper.channel.phase is Phase.OPEN]
+        if any(keeper.channel.me.key < number for keeper in keepers):
+            return False
+        older = [k for k in self.registered().keys if k.kind == CHANNEL and k.number < number and not k.revoked_at_ms]
+        retiring = [k for k in keepers if k.channel.l1 and k.channel.l1.sides[k.side].newest_key < number]
+        for each in older:
+            action = RevokeKey(hospital=node.id, number=each.number, compromised_since_ms=None)
+            world.chain.ask(node.root, action, self._counted("key revoked"))
+        for keeper in retiring:
+            keeper.offer(AskCheckpoint())
+        world.want_block()
+        return bool(older or retiring)
+
+    def _counted(self, what: str) -> Answer:
+        def answer(refused: Refused | None) -> None:
+            self._node.world.counts[f"{what}{' not' if refused else ''}"] += 1
+
+        return answer
