@@ -6,13 +6,13 @@ voids is answered with that resume.
 """
 
 from l1.ground.faults import LocalError
-from l1.rules.commitment import decode_resume
+from l1.rules.commitment import decode_commitment, decode_resume
 from l1.rules.log.entries import Grant
 from l1.rules.log.marks import HAS_ENDED
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Claim, Demanded
 from l1.rules.transactions import Reveal
-from l2.protocol.channel import Channel
+from l2.protocol.channel import Channel, commitment_at
 from l2.protocol.events import Effect, RevealAsked, Submit
 from l2.protocol.evidence import build_demand, build_ended
 
@@ -54,15 +54,33 @@ def _ended_at(channel: Channel, claim: Demanded) -> int | None:
 
 
 def is_voided(channel: Channel, row: L1Channel) -> bool:
-    """Whether something posted of our log, or claimed of our words, is void by our newest resume."""
+    """Whether something posted of our log, or claimed of our words, is void by our newest resume, and may harm us.
+
+    [WATCH-6] What we say to this day harms nobody: a peer whose disk went back may show it and not know better.
+    """
     if channel.row.resume is None:
         return False
     ours, resume = row.sides[channel.side], decode_resume(channel.row.resume.body)
-    words = [(ours.posted.size, ours.posted_height), (ours.spent_size, ours.spent_height)]
+    words: list[tuple[int, int]] = []
+    if not _stands(channel, row, ours.posted.size, root=ours.posted.root):
+        words.append((ours.posted.size, ours.posted_height))
+    if not _stands(channel, row, ours.spent_size, spent=ours.spent):
+        words.append((ours.spent_size, ours.spent_height))
     for claim in row.claims:
         if isinstance(claim, Claim) and claim.side == channel.side:
             words += claim.words
     return any(size > resume.size and height < resume.height for size, height in words)
+
+
+def _stands(
+    channel: Channel, row: L1Channel, size: int, *, root: bytes | None = None, spent: int | None = None
+) -> bool:
+    """Whether our log still says so at that size. A close of ours that it shows to be stale harms us all the same."""
+    signed = commitment_at(channel, channel.side, size)
+    if signed is None or (row.stale and row.closer == channel.side):
+        return False
+    said = decode_commitment(signed.body)
+    return root in (None, said.root) and spent in (None, said.spent)
 
 
 def ask_secret(channel: Channel, receipt: int) -> Submit:

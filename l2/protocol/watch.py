@@ -3,7 +3,8 @@
 [WATCH-1] A close with an older commitment of the closer than we hold is challenged with the newer one, by itself.
 [WATCH-2] Once the window is over on the chain clock, whoever is awake settles.
 [WATCH-3] From the moment the close is on the chain, nothing more is signed.
-[WATCH-4] Words of our own that a `resume` made void are answered with it, so that nobody is charged for them.
+[WATCH-4] Words of our own that a `resume` made void are answered with it, so that nobody is charged for them;
+[WATCH-6] but not words that still stand in our log.
 """
 
 from l1.rules.commitment import decode_resume

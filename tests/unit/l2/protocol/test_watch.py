@@ -61,6 +61,20 @@ def test_words_that_count_are_not_answered() -> None:
     assert not resumes(pair, shown(pair, size=size + 3, height=height))
 
 
+def test_what_we_say_to_this_day_is_no_reason_to_take_a_peers_bond() -> None:
+    """A peer that lost its disk promised to refuse it; restored from an old copy, it closes lost and shows it."""
+    pair, height, size = resumed_pair()
+    pair.append(0, [consent()], [consent_terms(document=digest(b"later"))])
+    pair.settle()
+    head = pair.channels[0].own
+    assert head.size > size
+    row = shown(pair, size=head.size, height=height - 1)
+    ours = replace(row.sides[0], posted=Head(size=head.size, root=head.frontier.root()))
+    assert not resumes(pair, replace(row, sides=(ours, row.sides[1])))
+    closed_by_us = replace(row, closer=0, stale=True, sides=(ours, row.sides[1]))
+    assert resumes(pair, closed_by_us), "but it takes our own bond, if it shows our close to be stale"
+
+
 def test_a_resume_that_the_chain_knows_is_not_shown_again() -> None:
     pair, height, size = resumed_pair()
     assert not resumes(pair, shown(pair, size=size + 3, height=height - 1, resume_height=height))
