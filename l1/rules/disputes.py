@@ -17,7 +17,7 @@ from l1.ground.signing import Context
 from l1.rules.accesses import open_hidden
 from l1.rules.accounts import Asking, give, hospital_of
 from l1.rules.commitment import Signed, decode_commitment, open_commitment, other
-from l1.rules.evidence import Charge, Evidence, Shown
+from l1.rules.evidence import Charge, Shown, commitments_in
 from l1.rules.judge import Guilty, Unproven, judge
 from l1.rules.log.entries import Grant, Pay, Receipt, Revoke, Withdraw
 from l1.rules.phases import Cue, after
@@ -51,7 +51,7 @@ __all__ = [
 def report(draft: Draft, asking: Asking, action: Report) -> None:
     """[DISPUTE-1] Anyone proves misconduct. [DISPUTE-2] A verdict that need not wait moves the bond in this block."""
     channel = _find_open(draft, asking, action.channel, Cue.REPORT)
-    if forfeits_by_showing(draft, channel, asking, _commitments_in(action.evidence)):
+    if forfeits_by_showing(draft, channel, asking, commitments_in(action.evidence)):
         return
     match judge(action.evidence, court_of(draft, channel, asking), asking.clock_ms):
         case Unproven(fault, detail):
@@ -66,11 +66,6 @@ def _find_open(draft: Draft, asking: Asking, channel_id: bytes, cue: Cue) -> Cha
     if after(channel.phase, cue) == Phase.CLOSING:
         check_window_open(channel, asking)
     return decide_due(draft, channel, asking.clock_ms)
-
-
-def _commitments_in(evidence: Evidence) -> tuple[Signed, ...]:
-    found = (getattr(evidence, name) for name in evidence.__struct_fields__)
-    return tuple(each for each in found if isinstance(each, Signed))
 
 
 def _convict(draft: Draft, asking: Asking, channel: Channel, verdict: Guilty) -> Channel:

@@ -24,6 +24,7 @@ __all__ = [
     "Overspent",
     "Shown",
     "TwoWords",
+    "commitments_in",
     "decode_evidence",
 ]
 
@@ -99,3 +100,9 @@ class Overspent(Shape, frozen=True, tag=4):
 Evidence = TwoWords | Forked | AccessShown | Overspent
 
 decode_evidence = decoder(Evidence, bytes_max=EVIDENCE_BYTES_MAX, what="evidence")  # type: ignore[arg-type, var-annotated]
+
+
+def commitments_in(evidence: Evidence) -> tuple[Signed, ...]:
+    """The signed commitments that it shows."""
+    found = (getattr(evidence, name) for name in evidence.__struct_fields__)
+    return tuple(each for each in found if isinstance(each, Signed))

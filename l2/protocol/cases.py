@@ -14,10 +14,11 @@ from l1.ground.fields import Height, Size
 from l1.ground.limits import EVIDENCE_BYTES_MAX
 from l1.rules.accesses import CHARGES, judge_shown_access
 from l1.rules.commitment import Commitment, Signed, decode_commitment
-from l1.rules.evidence import Charge, Evidence, Overspent, TwoWords, decode_evidence
+from l1.rules.evidence import Charge, Evidence, Overspent, TwoWords, commitments_in, decode_evidence
 from l1.rules.judge import contradict
 from l1.rules.log.entries import Access, Entry, Grant
 from l1.rules.log.marks import Void
+from l1.rules.shown import is_below_resume
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Claim
 from l1.rules.state import Phase as L1Phase
@@ -36,6 +37,7 @@ __all__ = [
     "decode_case",
     "ending_of",
     "file_cases",
+    "is_denied",
     "keep_case",
     "overspent",
     "read_cases",
@@ -130,6 +132,16 @@ def ending_of(channel: Channel, access: Access, reason: Void) -> int | None:
     return None
 
 
+def is_denied(channel: Channel, *shown: Signed) -> bool:
+    """[WATCH-5] Whether some of these words of the peer are void by a `resume` on the chain: one that we gave, even if
+    our disk forgot it. Showing them would cost us our bond (RESUME-6)."""
+    side = 1 - channel.side
+    if channel.l1 is None:
+        return False
+    said = [decode_commitment(signed.body) for signed in shown]
+    return any(each.side == side and is_below_resume(channel.l1.sides[side], each.size, each.height) for each in said)
+
+
 # -- keeping ----------------------------------------------------------------------------------------------------
 
 
@@ -163,11 +175,12 @@ def file_cases(channel: Channel) -> list[Effect]:
     if row is None or channel.height < channel.report_again_at or not _may_report(channel, row):
         return []
     for case in sorted(read_cases(channel.rows), key=lambda case: case.charge in _WAITING):
-        if case.charge in _WAITING and _is_waiting(row, 1 - channel.side):
+        evidence = decode_evidence(case.evidence)
+        waits = case.charge in _WAITING and _is_waiting(row, 1 - channel.side)
+        if waits or is_denied(channel, *commitments_in(evidence)):
             continue
         channel.report_pause = 2 * channel.report_pause or AGAIN_BLOCKS
         channel.report_again_at = channel.height + channel.report_pause
-        evidence = decode_evidence(case.evidence)
         return [Submit(Report(channel=channel.id, evidence=evidence), f"case {case.number}: {case.detail}")]
     return []
 

@@ -14,7 +14,7 @@ from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Purpose
 from l1.rules.commitment import EMPTY_HEAD, Commitment, Signed, closing_of, open_closing, sign_shape
 from l1.rules.transactions import ChannelHeads, Checkpoint, Close, CloseTogether
-from l2.protocol.cases import check_words
+from l2.protocol.cases import check_words, is_denied
 from l2.protocol.channel import Channel, commitment_at
 from l2.protocol.events import Effect, Persist, Send, Submit
 from l2.protocol.messages import ClosingAgreed, Message, Shutdown, decode_closing, decode_shutdown
@@ -54,17 +54,18 @@ def close_alone(channel: Channel, *, lost: bool, reason: str) -> list[Effect]:
     moved = move(channel, Cue.CLOSE_DECIDED, reason)
     if moved is not None:
         effects.append(moved)
-    own = None if lost else _unless_settled(channel, channel.side)
-    close = Close(channel=channel.id, own=own, peer=_unless_settled(channel, 1 - channel.side), lost=lost)
+    own = None if lost else _showable(channel, channel.side)
+    close = Close(channel=channel.id, own=own, peer=_showable(channel, 1 - channel.side), lost=lost)
     return [*effects, Submit(close, "close alone")]
 
 
-def _unless_settled(channel: Channel, side: int) -> Signed | None:
-    """A side's newest commitment; None where the chain has settled more, and would refuse to go back: a disk that is
-    behind knows less than a checkpoint."""
+def _showable(channel: Channel, side: int) -> Signed | None:
+    """A side's newest commitment; None where the chain has settled more, and would refuse to go back (a disk that is
+    behind knows less than a checkpoint), or where we may not show it (WATCH-5)."""
     head = channel.heads[side]
     settled = 0 if channel.l1 is None else channel.l1.sides[side].settled.size
-    return None if head.size < settled else head.signed
+    denied = head.signed is not None and is_denied(channel, head.signed)
+    return None if head.size < settled or denied else head.signed
 
 
 def proceed(channel: Channel) -> list[Effect]:

@@ -9,17 +9,16 @@
 
 from l1.rules.commitment import decode_resume
 from l1.rules.disputes import claims_until_ms
-from l1.rules.shown import is_below_resume
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Challenge, ResumeChannel, Settle
 from l2.protocol.answers import answer_demands, is_voided
-from l2.protocol.cases import file_cases
+from l2.protocol.cases import file_cases, is_denied
 from l2.protocol.channel import Channel
 from l2.protocol.events import BlockSeen, Effect, Submit, Tell
 from l2.protocol.phases import Cue, Phase
 from l2.protocol.rotation import keep_words
-from l2.protocol.state_rows import move
+from l2.protocol.state_rows import change, move
 
 AGAIN_BLOCKS = 10  # after so many blocks what the chain was asked for, and did not do, is asked for again
 
@@ -38,6 +37,16 @@ def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:
     row = channel.l1
     if row is None:
         return []
+    return _remember_promise(channel, row) + _look(channel, row)
+
+
+def _remember_promise(channel: Channel, row: L1Channel) -> list[Effect]:
+    """[START-8] A `resume` of the peer on the chain was given by us, even if our disk forgot it: the promise holds."""
+    promised = row.sides[1 - channel.side].resume_height
+    return [change(channel, peer_floor=promised)] if promised > channel.row.peer_floor else []
+
+
+def _look(channel: Channel, row: L1Channel) -> list[Effect]:
     if row.phase == L1Phase.SETTLED:
         return _told(channel, Cue.PAID_OUT, "settled on the chain")
     if row.phase == L1Phase.CLOSING:
@@ -93,9 +102,9 @@ def challenge(channel: Channel) -> list[Effect]:
     peer = row.sides[1 - channel.side]
     posted = peer.posted.size
     asked_lately = channel.height < channel.challenged_at + AGAIN_BLOCKS and newest.size <= channel.challenged_size
-    if newest.size <= posted or asked_lately or is_below_resume(peer, newest.size, newest.height):
-        return []  # [WATCH-5] words that our own resume denies are not ours to show, though our disk forgot it
-    channel.challenged_at, channel.challenged_size = channel.height, newest.size
     assert channel.peer.signed is not None
+    if newest.size <= posted or asked_lately or is_denied(channel, channel.peer.signed):
+        return []
+    channel.challenged_at, channel.challenged_size = channel.height, newest.size
     shown = Challenge(channel=channel.id, side=1 - channel.side, commitment=channel.peer.signed)
     return [Submit(shown, f"the peer's newest commitment has {newest.size} entries, the chain knows {posted}")]

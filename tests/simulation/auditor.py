@@ -19,6 +19,7 @@ from l2.protocol.phases import Phase
 from l2.protocol.rows import batch_key, head_key, state_key
 from tests.simulation.decoding import resume_in
 from tests.simulation.reference import check_log
+from tests.simulation.verdicts import Verdicts
 from tests.simulation.words import Signer, Violation, channel_row, floor_on, is_renewed, resumed_at
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Auditor:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.signers: dict[tuple[bytes, int], Signer] = {}
+        self.verdicts = Verdicts(world)
         self.retired_keepers: dict[bytes, Keeper] = {}  # whose peer still keeps the channel
 
     def violated(self, checker: str, detail: str) -> None:
@@ -199,6 +201,8 @@ class Auditor:
             if own_side == side:
                 signer.last_word = None
                 signer.income = None
+            else:
+                signer.charged_ms = None  # the proof is forgotten with the disk
             row = self._world.chain.channels[channel]
             hospitals = [self._world.node_of(each) for each in row.opening.hospitals]
             shown, floor = row.sides[side].resume_height, floor_on(hospitals[1 - side], channel)
@@ -249,6 +253,7 @@ class Auditor:
 
     def froze(self, keeper: "Keeper", froze: Froze) -> None:
         self._world.counts["froze"] += 1
+        self._world.counts[f"fault named {froze.fault.name}"] += 1
         peer = self._world.peer_of(keeper)
         honest = not keeper.node.is_mallory and not peer.is_mallory
         detail = f"hospital {keeper.node.number} blames {peer.number}: {froze.fault.name} {froze.detail}"
@@ -285,7 +290,9 @@ class Auditor:
             self.require(waited, "the window is kept", f"settled before {row.closes_at_ms}")
             for side in (0, 1):
                 node = self._world.node_of(row.opening.hospitals[side])
-                if not node.is_mallory:
+                if node.is_mallory:
+                    self.verdicts.check(row, side, self.signer(row.id, side))
+                else:
                     self._check_paid(row, side, node)
 
     def _known(self, row: L1Channel, side: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from l2.protocol.events import (
     Arrived,
     AskCheckpoint,
     AskClose,
+    Charged,
     ClockSeen,
     Connected,
     Disconnected,
@@ -166,8 +167,12 @@ class Keeper:
             case Arrived():
                 world.events += len(effect.entries)
                 world.judged += len(effect.entries)
+                if effect.voids and effect.side != self.side:
+                    auditor.verdicts.heard_void(self, auditor.signer(self.id, effect.side), effect)
             case Froze():
                 auditor.froze(self, effect)
+            case Charged():
+                auditor.verdicts.charged(self, auditor.signer(self.id, 1 - self.side), effect.charge.name)
             case Tell(what="doubt"):
                 self.node.doubt(self)
             case _:

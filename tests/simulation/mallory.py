@@ -26,6 +26,7 @@ from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
+from tests.simulation.malformed import malform
 from tests.simulation.node import Node
 from tests.simulation.workload import any_entries, pay_for
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mallory"]
 
+CLOSING_QUIET = 0.8  # most of what she could ask then is refused, and costs a block
 KEPT = 200  # signed words and messages of each channel that it remembers
 
 
@@ -170,12 +172,22 @@ class Mallory(Node):
         deeds += [self._challenge, self._post_resume, self._settle_early]
         deeds += [self._close_old] if rng.random() < 0.2 else []
         deeds += [self._overspend] if rng.random() < 0.5 else []
-        if not self.is_subtle:
+        if self.world.weather.kind == "garbage":
+            deeds = [*[self._malform] * 3, self._write_void, self._replay]
+        elif not self.is_subtle:
+            deeds += [self._malform, self._malform]
             deeds += [self._replay] * 4 + [self._noise, self._fork, self._forge_seen] + [self._overspend] * 4
         if self.world.chain.channels[keeper.id].phase == L1Phase.CLOSING:
+            if rng.random() < CLOSING_QUIET:
+                return False
             deeds = [*[self._challenge] * 6, self._settle_early, self._post_resume]
         deed = rng.choice(deeds)
-        if not deed(keeper):
+        try:
+            done = deed(keeper)
+        except AssertionError as error:  # what she did before does not fit what she does now
+            self.threw(keeper, error)
+            return False
+        if not done:
             return False
         self._did(getattr(deed, "__name__", "").strip("_").replace("_", " "))
         return True
@@ -218,6 +230,14 @@ class Mallory(Node):
     def _noise(self, keeper: Keeper) -> bool:
         rng = self.world.rng
         keeper.post(MessageReceived(rng.randrange(26), rng.randbytes(rng.randint(0, 200))))
+        return True
+
+    def _malform(self, keeper: Keeper) -> bool:
+        number, key = self.ring.signing()
+        message = malform(self.world.rng, keeper.channel, (number, key), self.messages.get(keeper.id, []))
+        kind = Message(message.type).name.lower() if message.type in set(Message) else "unknown"
+        self.world.counts[f"malformed {kind}"] += 1
+        keeper.post(message)
         return True
 
     def _silence(self, _keeper: Keeper) -> bool:

@@ -149,6 +149,55 @@ MUTANTS = (
         "return share + bonds[0], second.deposit + bonds[1]",
         "fine",
     ),
+    Mutant(
+        "skip the spent check",
+        "l2/protocol/receiver.py",
+        "        log.spent == commitment.spent, Fault.WRONG_SPENT",
+        "        True, Fault.WRONG_SPENT",
+        "betrayal",
+    ),
+    Mutant(
+        "overlook an access after its end",
+        "l2/protocol/receiver.py",
+        "return effects + void_accesses(channel, batch.commitment, first, entries, voids) if voids else effects",
+        "return effects",
+        "betrayal",
+    ),
+    Mutant(
+        "keep proof to oneself",
+        "l2/protocol/cases.py",
+        "    if row is None or channel.height < channel.report_again_at or",
+        "    if channel.height >= 0 or row is None or",
+        "betrayal",
+    ),
+    Mutant(
+        "take a head signed again for damage",
+        "l2/protocol/stored.py",
+        "ends = _words(last) == _words(head.signed)",
+        "ends = last == head.signed",
+        "keys",
+    ),
+    Mutant(
+        "forget a promise that the chain knows",
+        "l2/protocol/cases.py",
+        "return any(each.side == side and is_below_resume(",
+        "return any(each.side == -1 and is_below_resume(",
+        "betrayal",
+    ),
+    Mutant(
+        "sign on with a key that gave way",
+        "l2/protocol/channel.py",
+        "            return False  # [ROT-2]",
+        "            pass",
+        "keys",
+    ),
+    Mutant(
+        "fall over a type that nobody knows",
+        "l2/protocol/step.py",
+        "            raise Refused(Fault.UNEXPECTED, f",
+        "            raise ValueError(f",
+        "garbage",
+    ),
 )
 
 

@@ -32,6 +32,7 @@ class Weather:
     crash_per_effect: float = 0.0
     skew_ms: int = 2_000
     window_ms: int = 240_000  # longer than any hospital is away: one that sleeps through its window may lose
+    verdict_ms: int = 150_000  # from proof on a disk to a verdict: a crash, a chain out of reach, a queue
     troubles: dict[str, int] = field(default_factory=dict)
 
 
@@ -78,6 +79,13 @@ KINDS: dict[str, Weather] = {
         troubles={"mallory": 250, "cut": 20_000, "checkpoint": 10_000, "crash": 40_000, "restore older": 60_000}
         | {"backup": 10_000},
         window_ms=60_000,
+        verdict_ms=40_000,
+    ),
+    "garbage": Weather(
+        kind="garbage",
+        troubles={"mallory": 400, "cut": 15_000, "crash": 60_000, "checkpoint": 10_000},
+        window_ms=60_000,
+        verdict_ms=40_000,
     ),
     "fine": Weather(kind="fine", troubles={"cut": 60_000, "checkpoint": 5_000} | _MALLORY),
 }
@@ -85,13 +93,13 @@ KINDS: dict[str, Weather] = {
 
 def pick_topology(rng: Random, weather: str | None = None) -> Topology:
     """Two to five hospitals, every one with at least one channel; in half of the worlds one is Mallory, and in a
-    betrayal always."""
+    betrayal always, and where garbage is thrown."""
     hospitals = rng.choice((2, 2, 3, 3, 4, 5))
     pairs = [(rng.randrange(at), at) for at in range(1, hospitals)]
     for _ in range(rng.randrange(hospitals)):
         first, second = rng.sample(range(hospitals), 2)
         pairs.append((first, second))
-    mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather == "betrayal" else None
+    mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather in ("betrayal", "garbage") else None
     return Topology(hospitals, tuple(pairs), mallory)
 
 

@@ -38,6 +38,7 @@ class Signer:
     spent: int = 0  # the most that it ever said
     seen: set[tuple[int, bytes]] = field(default_factory=set)  # the peer's heads that it ever signed for
     held: int = 0  # how much of the peer's log its disk held when the close was posted
+    charged_ms: int | None = None  # the chain clock when the other side held proof that it misbehaved
     income: int | None = None  # what its disk knew the peer to have paid when the close was posted
 
 

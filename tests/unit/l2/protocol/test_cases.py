@@ -14,9 +14,10 @@ from l1.rules.judge import Guilty, judge
 from l1.rules.log.entries import Receipt, Revoke, Seen, Withdraw
 from l1.rules.shown import Court
 from l1.rules.state import Claim, Demanded
-from l1.rules.transactions import CHANNEL, Demand, Ended, Report, ResumeChannel, Reveal, Settle
+from l1.rules.transactions import CHANNEL, Close, Demand, Ended, Report, ResumeChannel, Reveal, Settle
 from l2.protocol.cases import AGAIN_BLOCKS, read_cases
 from l2.protocol.events import (
+    AskClose,
     AskSecret,
     BlockSeen,
     Charged,
@@ -207,3 +208,39 @@ def test_a_claim_on_words_that_our_resume_voids_is_answered_with_it() -> None:
     row = chain_row(pair.channels[0].id, claims=(claim,))
     [action] = actions(block(pair, row, height + 1))
     assert isinstance(action, ResumeChannel)
+
+
+def denied(pair: Pair) -> l1_state.Channel:
+    """The chain holds a resume of side 1 that side 0 gave and has forgotten: all that it holds of side 1 is void."""
+    row = chain_row(pair.channels[0].id)
+    return replace(row, sides=(row.sides[0], replace(row.sides[1], resume_height=500, resume_size=0)))
+
+
+def test_a_promise_that_the_chain_knows_is_remembered() -> None:
+    pair = Pair()
+    granted(pair)
+    block(pair, denied(pair), 600)
+    assert pair.channels[0].row.peer_floor == 500
+    block(pair, denied(pair), 601)
+    pair.crash(0)
+    assert pair.channels[0].row.peer_floor == 500
+
+
+def test_a_case_on_words_that_our_own_forgotten_resume_denies_is_not_filed() -> None:
+    """It would be us who forfeits."""
+    pair = Pair()
+    grant = ended(pair, Revoke)
+    mallory = Mallory(pair)
+    convict(mallory, mallory.batch([access(grant, 4)], [access_terms()]), Charge.ACCESS_AFTER_END, Fault.MISCONDUCT)
+    assert [type(each) for each in actions(block(pair, chain_row(pair.channels[0].id), 10))] == [Report]
+    assert not actions(block(pair, denied(pair), 600))
+
+
+def test_a_close_does_not_show_what_our_own_forgotten_resume_denies() -> None:
+    pair = Pair()
+    granted(pair)
+    assert pair.channels[0].peer.size
+    block(pair, denied(pair), 600)
+    [close] = actions(pair.do(0, AskClose(alone=True, lost=True)))
+    assert isinstance(close, Close)
+    assert close.peer is None
