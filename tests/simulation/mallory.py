@@ -15,11 +15,12 @@ from l1.ground.faults import Refused
 from l1.ground.hashing import digest
 from l1.ground.signing import Purpose
 from l1.rules.commitment import Commitment, Signed, decode_commitment, sign_shape
-from l1.rules.log.marks import HAS_ENDED, VOID
+from l1.rules.log.marks import GRANT, HAS_ENDED, KIND, VOID
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, ResumeChannel, Settle
 from l2.protocol import writer
 from l2.protocol.batch import decode_batch
+from l2.protocol.channel import Channel
 from l2.protocol.events import Append, MessageReceived, Send, Submit
 from l2.protocol.messages import Message, Reestablish, ResumeGiven, decode_reestablish, decode_resume_given
 from l2.protocol.phases import Phase
@@ -28,7 +29,7 @@ from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
 from tests.simulation.malformed import malform
 from tests.simulation.node import Node
-from tests.simulation.workload import any_entries, pay_for
+from tests.simulation.workload import any_entries, opening_of, pay_for
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -169,6 +170,7 @@ class Mallory(Node):
             return False
         keeper = rng.choice(list(self.keepers.values()))
         deeds: list[Callable[[Keeper], bool]] = [self._write_void] * 12 + [self._silence, self._private_head]
+        deeds += [self._access_ended] * 3
         deeds += [self._challenge, self._post_resume, self._settle_early]
         deeds += [self._close_old] if rng.random() < 0.2 else []
         deeds += [self._overspend] if rng.random() < 0.5 else []
@@ -199,6 +201,19 @@ class Mallory(Node):
             return False
         entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
         return self._sign_batch(keeper, entries, terms)
+
+    def _access_ended(self, keeper: Keeper) -> bool:
+        """An access to a grant of which it has seen that it ended, or that its consent did."""
+        channel, world = keeper.channel, self.world
+        own, peer = channel.fold.logs[channel.side], channel.fold.logs[1 - channel.side]
+        ended = {at for at, ending in peer.endings.items() if ending < own.seen}
+        marks = peer.marks[: own.seen]
+        grants = [at for at in range(max(0, len(marks) - 500), len(marks)) if marks[at] & KIND == GRANT]
+        grants = [at for at in grants if not marks[at] & VOID and _is_ended(channel, at, ended)]
+        busy = channel.queue or len(keeper.decided) + keeper.speaking >= 2
+        if not grants or busy or not channel.may_sign():
+            return False
+        return self._sign_batch(keeper, *opening_of(world.rng.choice(grants), self.clock_ms()))
 
     def _target(self, keeper: Keeper) -> int:
         """Some entry, by preference a void one or one that has ended."""
@@ -367,6 +382,11 @@ class Mallory(Node):
         """What its core asks of the chain is brought there, mostly."""
         if self.world.is_calm or self.world.rng.random() < 0.7:
             self.bring(submit)
+
+
+def _is_ended(channel: Channel, grant: int, ended: set[int]) -> bool:
+    entry = channel.fold.row(1 - channel.side, grant)[0]
+    return grant in ended or getattr(entry, "consent", None) in ended
 
 
 def _size(signed: Signed) -> int:

@@ -178,13 +178,6 @@ MUTANTS = (
         "keys",
     ),
     Mutant(
-        "forget a promise that the chain knows",
-        "l2/protocol/cases.py",
-        "return any(each.side == side and is_below_resume(",
-        "return any(each.side == -1 and is_below_resume(",
-        "betrayal",
-    ),
-    Mutant(
         "sign on with a key that gave way",
         "l2/protocol/channel.py",
         "            return False  # [ROT-2]",

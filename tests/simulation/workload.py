@@ -28,7 +28,7 @@ from l1.rules.log.entries import (
 from l1.rules.log.marks import ANSWERED, CONSENT, GRANT, REQUEST
 from l2.protocol.channel import Channel
 
-__all__ = ["Entries", "any_entries", "make_entries", "pay_for"]
+__all__ = ["Entries", "any_entries", "make_entries", "opening_of", "pay_for"]
 
 Entries = tuple[list[Entry], list[Terms]]
 
@@ -144,6 +144,11 @@ def pay_for(rng: Random, channel: Channel, time: int) -> list[Entry]:
         return []
     most = channel.deposits[channel.side] + channel.fold.logs[1 - channel.side].spent
     return [Pay(time=time, amount=fee, grant=at)] * (most // fee + 1)
+
+
+def opening_of(grant: int, time: int) -> Entries:
+    """An access to that grant."""
+    return [Access(time=time, grant=grant)], [_ACCESS]
 
 
 def any_entries(rng: Random, time: int, index: int) -> Entries:
