@@ -34,6 +34,7 @@ from l2.link.hello import (
     make_proof,
 )
 from l2.link.line import Limits, Line, LineClosed, Meter
+from l2.link.secured import SecuredStream
 from l2.link.tls import Credentials, fingerprint, shown_certificate
 
 __all__ = ["Handler", "Identity", "Known", "Registry", "Report", "Station", "answer", "connect", "greet", "serve"]
@@ -110,7 +111,7 @@ async def connect(station: Station, host: str, port: int, *, peer: bytes, role: 
 async def greet(station: Station, stream: Stream, *, peer: bytes, role: Role) -> Line:
     """Make a line over a fresh stream as the one that connects. Closes the stream if it raises."""
     me, registry = station.me, station.registry
-    tls = trio.SSLStream(stream, me.credentials.client, https_compatible=False)
+    tls = SecuredStream(stream, me.credentials.client)
     line = Line(tls, station.limits)
     async with _closing_on_failure(line):
         await _shake(tls)
@@ -122,7 +123,7 @@ async def greet(station: Station, stream: Stream, *, peer: bytes, role: Role) ->
         require(hello.role == role, Fault.UNEXPECTED, "the peer speaks of another kind of line")
         key = await _admit(hello, registry)
         shown = fingerprint(hello.certificate)
-        shown_certificate(tls.getpeercert(binary_form=True), shown)
+        shown_certificate(tls.session.getpeercert(binary_form=True), shown)
         shake = Handshake(me.chain, (ours, theirs), (me.credentials.certificate.fingerprint, shown))
         check_proof(await _expect(line, PROOF), key, 1, shake)
         await line.send(PROOF, make_proof(me.signer, 0, shake))
@@ -135,8 +136,7 @@ async def greet(station: Station, stream: Stream, *, peer: bytes, role: Role) ->
 async def answer(station: Station, stream: Stream, meter_of: Callable[[bytes], Meter] | None = None) -> Line:
     """Make a line over a fresh stream as the one that listens. Closes the stream if it raises."""
     me, registry = station.me, station.registry
-    tls = trio.SSLStream(stream, me.credentials.server, server_side=True, https_compatible=False)
-    session = me.credentials.server.made
+    tls = SecuredStream(stream, me.credentials.server, server_side=True)
     line = Line(tls, station.limits)
     async with _closing_on_failure(line):
         await _shake(tls)
@@ -145,14 +145,14 @@ async def answer(station: Station, stream: Stream, meter_of: Callable[[bytes], M
         require(hello.role in station.known, Fault.UNEXPECTED, "lines of that kind are not served here")
         key = await _admit(hello, registry)
         me.credentials.trust(hello.certificate)  # [LINE-9] only now, with the registry's word for it
-        _ask_for_certificate(session)
+        _ask_for_certificate(tls.session)
         ours = encode(await _hello(me, hello.hospital, Role(hello.role), registry))
         claimed = fingerprint(hello.certificate)
         shake = Handshake(me.chain, (theirs, ours), (claimed, me.credentials.certificate.fingerprint))
         proof = make_proof(me.signer, 1, shake)
         await line.send_many(((HELLO, ours), (PROOF, proof)))
         payload = await _expect(line, PROOF)
-        shown_certificate(tls.getpeercert(binary_form=True), claimed)
+        shown_certificate(tls.session.getpeercert(binary_form=True), claimed)
         check_proof(payload, key, 0, shake)
         meter = meter_of(hello.hospital) if meter_of else None
         line.introduce(hello, claimed, station.known[Role(hello.role)], meter)
@@ -161,7 +161,7 @@ async def answer(station: Station, stream: Stream, meter_of: Callable[[bytes], M
     return line
 
 
-async def _shake(tls: "trio.SSLStream[Stream]") -> None:
+async def _shake(tls: SecuredStream) -> None:
     try:
         await tls.do_handshake()
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

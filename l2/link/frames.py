@@ -58,7 +58,7 @@ class FrameReader:
         """From now on, also for what has arrived already, other types and sizes are expected: the peer is known."""
         self._known, self._bytes_max, self._one_by_one = known, bytes_max, False
 
-    def feed(self, data: bytes) -> list[Message]:
+    def feed(self, data: bytes | bytearray) -> list[Message]:
         """Every message that `data` completes. Raises `Refused`: TOO_LARGE, FRAME_GAP, UNKNOWN_MESSAGE.
 
         One by one, it gives the first, and each next one for another call, with no data if need be: what follows a

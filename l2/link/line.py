@@ -144,9 +144,9 @@ class Line:
                 return messages[:position]
         return messages
 
-    async def _receive_bytes(self) -> bytes:
+    async def _receive_bytes(self) -> bytes | bytearray:
         try:
-            data = bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+            data = await self._stream.receive_some(_RECEIVE_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise LineClosed(_reason(error)) from None
         if not data:

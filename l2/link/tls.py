@@ -13,7 +13,6 @@ import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -104,23 +103,6 @@ def certificate_from_pem(pem: bytes, seed: bytes) -> Certificate:
     return Certificate(der=certificate.public_bytes(serialization.Encoding.DER), key_pem=_key_pem(key))
 
 
-class _Context(ssl.SSLContext):
-    """Remembers the TLS object it made last, because trio keeps the one call that post-handshake needs to itself."""
-
-    made: ssl.SSLObject
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        self.made = super().wrap_bio(incoming, outgoing, server_side, cast("str | None", server_hostname), session)
-        return self.made
-
-
 class Credentials:
     """A hospital's side of TLS: its certificate, and the two contexts that speak with it."""
 
@@ -148,8 +130,8 @@ class Credentials:
         return f"Credentials({self.certificate.fingerprint[:4].hex()}…)"
 
 
-def _context(protocol: int, certificate: Certificate) -> _Context:
-    context = _Context(protocol)
+def _context(protocol: int, certificate: Certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # a client compares the fingerprint itself, before it says a word

@@ -5,23 +5,26 @@ repeated, appended or taken from elsewhere does not open. Content is hashed as t
 works on iterators, so that a worker thread can do it and no size needs more memory. docs/spec/records.md.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 
 from l1.ground.faults import Fault, require
 from l1.ground.hashing import tagged_digest
 from l1.ground.merkle import root_of
 from l2.records import limits
-from l2.records.cipher import BodyCipher
+from l2.records.cipher import BodyCipher, Octets
 from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, ZSTD, Unpacked, head_of, new_packer, squeeze
 
 __all__ = [
+    "Spread",
+    "Update",
     "check_hashes",
     "chunk_count",
     "chunk_hash",
     "chunk_size",
     "content_digest",
+    "in_turn",
     "open_body",
     "open_chunks",
     "pack",
@@ -30,6 +33,21 @@ __all__ = [
     "seal_chunks",
     "unpack_body",
 ]
+
+
+Update = Callable[[Octets], object]
+"""Takes the next piece in, as a hash does."""
+
+Spread = Callable[..., Iterator[Octets]]
+"""`in_turn`, or the same with threads."""
+
+
+def in_turn(pieces: Iterable[Octets], *updates: Update) -> Iterator[Octets]:
+    """The same pieces, each given to every update before it is handed on."""
+    for piece in pieces:
+        for update in updates:
+            update(piece)
+        yield piece
 
 
 def place_of(chain: bytes, channel: bytes, lock: bytes) -> bytes:
@@ -53,17 +71,17 @@ def pack(content: bytes, salt: bytes) -> bytes:
     return head_of(salt, ZSTD, len(content)) + squeezed
 
 
-def seal_chunks(parts: Iterable[bytes], cipher: BodyCipher) -> Iterator[bytes]:
+def seal_chunks(parts: Iterable[Octets], cipher: BodyCipher) -> Iterator[bytes]:
     """[BODY-3] The ciphertext chunks of a body that comes in parts."""
     for index, (plain, last) in enumerate(_chunks(parts)):
         yield cipher.seal(plain, index, last)
 
 
-def _chunks(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+def _chunks(parts: Iterable[Octets]) -> Iterator[tuple[bytes, bool]]:
     """Pieces of 64 KiB; the last is marked, and holds 1 byte to 64 KiB."""
     kept = b""
     for part in parts:
-        data, start = kept + part if kept else part, 0
+        data, start = b"".join((kept, part)) if kept else part, 0
         while len(data) - start > CHUNK_BYTES:
             yield bytes(data[start : start + CHUNK_BYTES]), False
             start += CHUNK_BYTES
@@ -72,12 +90,13 @@ def _chunks(parts: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield kept, True
 
 
-def regrant(plain: bytes, index: int, salt: bytes) -> bytes:
-    """[BODY-8] A plain chunk of a body at rest as that of a grant: the same data behind a head with another salt."""
-    return plain if index else salt + plain[SALT_BYTES:]
+def regrant(plain: bytearray, salt: bytes) -> bytearray:
+    """[BODY-8] The begin of a body at rest as that of a grant: the same data behind a head with another salt."""
+    plain[:SALT_BYTES] = salt
+    return plain
 
 
-def chunk_hash(chunk: bytes) -> bytes:
+def chunk_hash(chunk: Octets) -> bytes:
     """The RFC 9162 leaf hash of a ciphertext chunk."""
     hasher = sha256(b"\x00")
     hasher.update(chunk)
@@ -105,26 +124,37 @@ def check_hashes(hashes: list[bytes], cipher_size: int, cipher_root: bytes) -> N
     require(root_of(hashes) == cipher_root, Fault.BAD_PROOF, "the chunk hashes lead to another root")
 
 
-def open_chunks(chunks: Iterable[bytes], cipher_size: int, cipher: BodyCipher) -> Iterator[bytes]:
-    """The plain chunks of a ciphertext, in order. Raises `Refused` (BAD_CIPHERTEXT). Reads none beyond its size."""
-    count = chunk_count(cipher_size)
-    return (cipher.open(chunk, i, i == count - 1) for i, chunk in zip(range(count), chunks, strict=False))
+def open_chunks(runs: Iterable[bytes], cipher_size: int, cipher: BodyCipher) -> Iterator[Octets]:
+    """What a ciphertext opens to, in order. It comes in runs of whole chunks. Raises `Refused` (BAD_CIPHERTEXT). Reads
+    none beyond its size."""
+    count, index = chunk_count(cipher_size), 0
+    pieces = iter(runs)
+    while index < count and (run := next(pieces, b"")):
+        alone = len(run) <= SEALED_CHUNK_BYTES
+        yield cipher.open(run, index, index == count - 1) if alone else cipher.open_run(run, index, count - 1)
+        index += -(-len(run) // SEALED_CHUNK_BYTES)
 
 
-def open_body(chunks: Iterable[bytes], cipher_size: int, cipher: BodyCipher, digest: bytes) -> Iterator[bytes]:
-    """[BODY-7] The content of a ciphertext in pieces, which ends by raising unless it has the salted digest.
+def open_body(
+    runs: Iterable[bytes],
+    cipher_size: int,
+    cipher: BodyCipher,
+    digest: bytes,
+    *updates: Update,
+    spread: Spread = in_turn,
+) -> Iterator[Octets]:
+    """[BODY-7] The content of a ciphertext in pieces, which ends by raising unless it has the salted digest. Each piece
+    is given to `updates`, too.
 
     Raises `Refused`: BAD_CIPHERTEXT, MALFORMED, TOO_LARGE, BAD_DIGEST.
     """
-    unpacked = Unpacked(open_chunks(chunks, cipher_size, cipher), cipher_size)
+    unpacked = Unpacked(open_chunks(runs, cipher_size, cipher), cipher_size)
     hasher = sha256(unpacked.salt)
-    for piece in unpacked:
-        hasher.update(piece)
-        yield piece
+    yield from spread(unpacked, hasher.update, *updates)
     require(hasher.digest() == digest, Fault.BAD_DIGEST, "the content is not what the grant promised")
 
 
-def unpack_body(plain: Iterable[bytes], cipher_size: int) -> tuple[bytes, bytes]:
+def unpack_body(plain: Iterable[Octets], cipher_size: int) -> tuple[bytes, bytes]:
     """Salt and content of a body that is small enough for memory."""
     unpacked = Unpacked(plain, cipher_size)
     return unpacked.salt, b"".join(unpacked)

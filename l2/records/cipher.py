@@ -17,9 +17,12 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aea
 from nacl.exceptions import CryptoError
 
 from l1.ground.faults import Fault, Refused, require
-from l2.records.limits import TAG_BYTES
+from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 
-__all__ = ["BodyCipher", "subkey_of"]
+__all__ = ["BodyCipher", "Octets", "subkey_of"]
+
+Octets = bytes | bytearray | memoryview
+"""Bytes, whoever owns them."""
 
 _CONSTANTS = unpack("<4I", b"expand 32-byte k")
 
@@ -49,6 +52,39 @@ class BodyCipher:
             return self._fast.encrypt(index.to_bytes(12, "big"), plain, self._data[last])
         return crypto_aead_xchacha20poly1305_ietf_encrypt(plain, self._data[last], bytes(24), self._key)
 
+    def seal_run(self, plain: Octets, first: int, last: int) -> bytearray:
+        """Consecutive chunks from `first` on, of which all but the body's `last` are full."""
+        count = -(-len(plain) // CHUNK_BYTES)
+        sealed = bytearray(len(plain) + count * TAG_BYTES)
+        with memoryview(plain) as data, memoryview(sealed) as into:
+            for at in range(count):
+                self._fast.encrypt_into(
+                    (first + at).to_bytes(12, "big"),
+                    data[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES],
+                    self._data[first + at == last],
+                    into[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES],
+                )
+        return sealed
+
+    def open_run(self, sealed: Octets, first: int, last: int) -> bytearray:
+        """What consecutive chunks from `first` on open to. Raises `Refused` (BAD_CIPHERTEXT)."""
+        count, rest = divmod(len(sealed), SEALED_CHUNK_BYTES)
+        require(rest == 0 or rest >= TAG_BYTES, Fault.BAD_CIPHERTEXT, f"chunk {first + count} is cut short")
+        count += rest > 0
+        plain = bytearray(len(sealed) - count * TAG_BYTES)
+        with memoryview(sealed) as data, memoryview(plain) as into:
+            for at in range(count):
+                try:
+                    self._fast.decrypt_into(
+                        (first + at).to_bytes(12, "big"),
+                        data[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES],
+                        self._data[first + at == last],
+                        into[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES],
+                    )
+                except InvalidTag:
+                    raise _unopened(first + at) from None
+        return plain
+
     def open(self, chunk: bytes, index: int, last: bool) -> bytes:
         """The plaintext of a chunk. Raises `Refused` (BAD_CIPHERTEXT)."""
         require(len(chunk) >= TAG_BYTES, Fault.BAD_CIPHERTEXT, f"chunk {index} is cut short")
@@ -59,4 +95,8 @@ class BodyCipher:
                 chunk, self._data[last], index.to_bytes(24, "big"), self._key
             )
         except (CryptoError, InvalidTag):
-            raise Refused(Fault.BAD_CIPHERTEXT, f"chunk {index} does not open under its key and place") from None
+            raise _unopened(index) from None
+
+
+def _unopened(index: int) -> Refused:
+    return Refused(Fault.BAD_CIPHERTEXT, f"chunk {index} does not open under its key and place")

@@ -1,17 +1,18 @@
 """What is this? The outside of any bytes, for policy and for finding them again. Never changes them."""
 
-from codecs import getincrementaldecoder
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 
 from msgspec.structs import replace
 
 from l1.ground.codes import MediaType
+from l2.records import limits
 from l2.records.extract import read_extract
 from l2.records.fhir import look_at_json, look_at_ndjson
 from l2.records.imaging import is_dicom, look_at_dicom
 from l2.records.info import RecordInfo
 from l2.records.messages import is_cda, is_hl7v2, look_at_cda, look_at_hl7v2
 
-__all__ = ["identify"]
+__all__ = ["identify", "look_bytes_max"]
 
 _SPACE = b" \t\r\n"
 _PROBE_BYTES = 4096
@@ -33,6 +34,15 @@ def identify(content: bytes) -> RecordInfo:
     if is_cda(content):
         return look_at_cda(content)
     return RecordInfo(media_type=_plain_type(content[:_TEXT_PROBE_BYTES], start))
+
+
+def look_bytes_max(begin: bytes | bytearray) -> int:
+    """How much of a content's begin is looked at; `begin` is `LOOK_OTHER_BYTES` of it, or all."""
+    probe = bytes(begin[:_PROBE_BYTES])
+    if probe.lstrip(_SPACE)[:1] in (b"{", b""):
+        return limits.LOOK_BYTES_MAX
+    is_text = b"\x00" not in probe or probe.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return limits.LOOK_HEAD_BYTES if is_text or is_dicom(probe) else limits.LOOK_OTHER_BYTES
 
 
 def _with_proof(info: RecordInfo, content: bytes) -> RecordInfo:

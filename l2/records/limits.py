@@ -8,7 +8,8 @@ SEALED_CHUNK_BYTES = CHUNK_BYTES + TAG_BYTES
 
 CONTENT_BYTES_MAX = 4 * 1024**3  # a large CT study; bounds what a body may claim to unpack to
 LOOK_BYTES_MAX = 64 * 1024**2  # JSON that is looked at whole; longer JSON may be about anybody, and is treated so
-LOOK_HEAD_BYTES = 16 * 1024**2  # of other things the begin tells: a DICOM header with the groups of all its frames
+LOOK_HEAD_BYTES = 16 * 1024**2  # of other text, and of DICOM: a header with the groups of all its frames
+LOOK_OTHER_BYTES = 64 * 1024  # of bytes that are neither: all that tells them from text
 UNPACKED_BYTES_MAX = 1024**3  # a gzip file opened at the desk
 RATIO_MAX = 1024  # content bytes per ciphertext byte: a bomb costs its sender a thousandth of itself ...
 SMALL_BYTES = 16 * 1024**2  # ... unless it is so small that it hurts nobody

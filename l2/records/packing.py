@@ -11,6 +11,7 @@ import zstandard
 
 from l1.ground.faults import Fault, Refused, require
 from l2.records import limits
+from l2.records.cipher import Octets
 from l2.records.limits import CHUNK_BYTES
 
 __all__ = [
@@ -100,20 +101,20 @@ class Unpacked:
     The content counts only once the iterator has ended without raising.
     """
 
-    def __init__(self, plain: Iterable[bytes], cipher_size: int) -> None:
+    def __init__(self, plain: Iterable[Octets], cipher_size: int) -> None:
         """`plain` are the body's pieces; the first is at least the head."""
         pieces = iter(plain)
-        first = next(pieces, b"")
+        first: Octets = next(pieces, b"")
         require(len(first) >= HEAD_BYTES, Fault.MALFORMED, "the body is shorter than its head")
-        self.salt, self.codec = first[:SALT_BYTES], first[SALT_BYTES]
+        self.salt, self.codec = bytes(first[:SALT_BYTES]), first[SALT_BYTES]
         self.size = int.from_bytes(first[SALT_BYTES + 1 : HEAD_BYTES], "little")
         require(self.codec in (RAW, ZSTD), Fault.MALFORMED, f"there is no codec {self.codec}")
         # [BODY-6] Unpacking stops at the size that the head promises, and that is bounded by the granted size.
         fits = self.codec == RAW or self.size <= content_bytes_max(cipher_size)
         require(fits, Fault.TOO_LARGE, f"a body that claims {self.size} bytes")
-        self._rest = _with_first(first[HEAD_BYTES:], pieces)
+        self._rest = _with_first(memoryview(first)[HEAD_BYTES:], pieces)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Octets]:
         total = 0
         for piece in self._rest if self.codec == RAW else self._unsqueezed():
             total += len(piece)
@@ -125,7 +126,7 @@ class Unpacked:
         if self.size <= _AT_ONCE_BYTES:
             yield from self._unsqueezed_at_once()
             return
-        source: _Reads = _Source(self._rest)
+        source: _Reads = _Source(map(bytes, self._rest))
         unpacker = _unpacker()
         total = 0
         try:
@@ -155,7 +156,7 @@ def _unpacker() -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(max_window_size=1 << limits.WINDOW_LOG_MAX)
 
 
-def _with_first(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+def _with_first(first: memoryview, rest: Iterator[Octets]) -> Iterator[Octets]:
     if first:
         yield first
     yield from rest

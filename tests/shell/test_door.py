@@ -140,7 +140,7 @@ async def test_a_client_without_a_certificate_is_refused(alice: Station, bob: St
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.check_hostname, bare.verify_mode = False, ssl.CERT_NONE
     mask = Masked(alice.me.credentials.certificate, alice.me.credentials.certificate)
-    mask.client = bare  # type: ignore[assignment]
+    mask.client = bare
     _, theirs = await meet(replace(alice, me=replace(alice.me, credentials=mask)), bob)
     assert fault_of(theirs) is Fault.UNKNOWN_PEER
 

@@ -13,9 +13,10 @@ from typing import BinaryIO
 
 from l1.ground.codec import Shape
 from l1.ground.faults import Fault, require
+from l2.node.bodies.beside import Beside
 from l2.node.bodies.files import make_folder, open_private, remove, sweep, sync, write_whole
 from l2.node.bodies.index import Entropy, Index
-from l2.records.body import chunk_count, chunk_size
+from l2.records.body import chunk_count
 from l2.records.keys import BOX_OVERHEAD, KEY_BYTES, NONCE_BYTES, box, unbox
 from l2.records.limits import SEALED_CHUNK_BYTES
 
@@ -23,6 +24,7 @@ __all__ = ["HEAD_BYTES", "Cell", "Cells", "is_short_cell", "place_key"]
 
 _EPOCH_BYTES = 4
 HEAD_BYTES = _EPOCH_BYTES + BOX_OVERHEAD + KEY_BYTES
+RUN_CHUNKS = 16  # read, opened and hashed at once: a megabyte
 FILE_BYTES = 16
 PLACE_BYTES = 32
 
@@ -48,7 +50,7 @@ class Cells:
         self._folder = make_folder(folder)
         self._prefix = f"{self._folder}{os.sep}"
         sweep(self._folder)
-        self.index, self.entropy = index, entropy
+        self.index, self.entropy, self.beside = index, entropy, Beside()
         self.places = index.table("places")
 
     def path(self, file: bytes) -> Path:
@@ -127,22 +129,22 @@ class Cells:
 
     # -- reading
 
-    def chunks(self, cell: Cell) -> Iterator[bytes]:
-        """The ciphertext chunks, in order."""
-        with self.path(cell.file).open("rb") as file:
+    def runs(self, cell: Cell) -> Iterator[bytes]:
+        """The ciphertext, in order, in runs of some chunks."""
+        with self.path(cell.file).open("rb", buffering=0) as file:
             file.seek(cell.offset + HEAD_BYTES)
-            for index in range(chunk_count(cell.size)):
-                yield file.read(chunk_size(index, cell.size))
+            for at in range(0, cell.size, RUN_CHUNKS * SEALED_CHUNK_BYTES):
+                yield file.read(min(RUN_CHUNKS * SEALED_CHUNK_BYTES, cell.size - at))
 
-    def read(self, cell: Cell, indices: Sequence[int]) -> list[bytes]:
-        """Some of the chunks. Raises `Refused` (NO_SUCH_CHUNK)."""
-        found: list[bytes] = []
-        with self.path(cell.file).open("rb") as file:
-            for index in indices:
-                size = chunk_size(index, cell.size)
-                file.seek(cell.offset + self.seat(index))
-                found.append(file.read(size))
-        return found
+    def read(self, cell: Cell, first: int, end: int) -> bytes:
+        """The ciphertext of consecutive chunks. Raises `Refused` (NO_SUCH_CHUNK)."""
+        require(
+            0 <= first < end <= chunk_count(cell.size), Fault.NO_SUCH_CHUNK, f"there are no chunks {first} to {end}"
+        )
+        size = min(end * SEALED_CHUNK_BYTES, cell.size) - first * SEALED_CHUNK_BYTES
+        with self.path(cell.file).open("rb", buffering=0) as file:
+            file.seek(cell.offset + self.seat(first))
+            return file.read(size)
 
     def has(self, cell: Cell) -> bool:
         return os.path.exists(self._prefix + cell.file.hex())

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["make_folder", "open_private", "overwrite", "remove", "sweep", "sync", "write_whole"]
+__all__ = ["make_folder", "open_private", "overwrite", "remove", "settle", "sweep", "sync", "write_at", "write_whole"]
 
 _UNFINISHED = ".part"
 
@@ -57,6 +57,26 @@ def sync(path: Path) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
     _sync_folder(path.parent)
+
+
+def settle(path: Path) -> None:
+    """Have the bytes that a file has so far written to the disk; promises nothing about its name."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_at(path: Path, data: memoryview, offset: int) -> None:
+    """Write into a file that is there. No sync."""
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        while data:
+            written = os.pwrite(handle, data, offset)
+            data, offset = data[written:], offset + written
+    finally:
+        os.close(handle)
 
 
 def open_private(path: Path) -> BinaryIO:

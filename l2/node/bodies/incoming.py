@@ -12,8 +12,10 @@ from contextlib import suppress
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l2.node.bodies.cells import HEAD_BYTES, Cell, Cells, place_key
+from l2.node.bodies.files import settle, write_at
 from l2.node.bodies.outgoing import GrantBody
 from l2.records.body import check_hashes, chunk_count, chunk_hash, chunk_size, place_of
+from l2.records.cipher import Octets
 from l2.records.keys import KEY_BYTES, exchange_public
 from l2.records.limits import SEALED_CHUNK_BYTES
 
@@ -64,8 +66,12 @@ class Download:
         self.one_time_public = exchange_public(one_time)
         self._hashes = _cut(row.hashes)
         self._path = incoming.cells.path(row.cell.file)
+        self._count = chunk_count(self.body.cipher_size)
         self.missing = self._find_missing()
-        self.bytes_here = self.body.cipher_size - sum(chunk_size(i, self.body.cipher_size) for i in self.missing)
+        left = len(self.missing) * SEALED_CHUNK_BYTES
+        if self._count - 1 in self.missing:
+            left += chunk_size(self._count - 1, self.body.cipher_size) - SEALED_CHUNK_BYTES
+        self.bytes_here = self.body.cipher_size - left
 
     @property
     def is_complete(self) -> bool:
@@ -83,16 +89,16 @@ class Download:
         # [PULL-5] The bytes on disk are the only witness.
         if self.is_complete:
             return set()
-        missing = set(range(chunk_count(self.body.cipher_size)))
+        missing = set(range(self._count))
         if not self._hashes:
             return missing
-        with self._path.open("rb") as file:
+        with self._path.open("rb", buffering=0) as file:
             file.seek(HEAD_BYTES)
             for start in range(0, len(self._hashes), _READ_CHUNKS):
                 data = memoryview(file.read(SEALED_CHUNK_BYTES * _READ_CHUNKS))
                 for at in range(0, len(data), SEALED_CHUNK_BYTES):
                     index = start + at // SEALED_CHUNK_BYTES
-                    if chunk_hash(bytes(data[at : at + SEALED_CHUNK_BYTES])) == self._hashes[index]:
+                    if chunk_hash(data[at : at + SEALED_CHUNK_BYTES]) == self._hashes[index]:
                         missing.discard(index)
         return missing
 
@@ -103,17 +109,23 @@ class Download:
         self._hashes = pieces
         self._keep(hashes=hashes)
 
-    def accept_chunks(self, chunks: Sequence[tuple[int, bytes]]) -> None:
-        """[PULL-4] Verify and write chunks. Raises `Refused`: UNEXPECTED (not asked for), BAD_DIGEST (a wrong one)."""
-        assert self._hashes
-        with self._incoming.cells.open_file(self._row.cell.file) as file:
-            for index, chunk in chunks:
-                require(index in self.missing, Fault.UNEXPECTED, f"chunk {index} was not asked for")
-                require(chunk_hash(chunk) == self._hashes[index], Fault.BAD_DIGEST, f"chunk {index} has another hash")
-                file.seek(self._incoming.cells.seat(index))
-                file.write(chunk)
-        self.missing.difference_update(index for index, _ in chunks)
-        self.bytes_here += sum(len(chunk) for _, chunk in chunks)
+    def accept_chunks(self, first: int, data: Octets) -> None:
+        """[PULL-4] Verify and write consecutive chunks. Raises `Refused`: UNEXPECTED (not asked for), BAD_DIGEST (a
+        wrong one)."""
+        view = memoryview(data)
+        require(len(view), Fault.UNEXPECTED, "no chunks")
+        for at in range(0, len(view), SEALED_CHUNK_BYTES):
+            index = first + at // SEALED_CHUNK_BYTES
+            require(index in self.missing, Fault.UNEXPECTED, f"chunk {index} was not asked for")
+            is_right = chunk_hash(view[at : at + SEALED_CHUNK_BYTES]) == self._hashes[index]
+            require(is_right, Fault.BAD_DIGEST, f"chunk {index} has another hash")
+        write_at(self._path, view, self._incoming.cells.seat(first))
+        self.missing.difference_update(range(first, index + 1))
+        self.bytes_here += len(view)
+
+    def settle(self) -> None:
+        """Have what is here written to the disk: so little is left to wait for at the end."""
+        settle(self._path)
 
     def accept_key(self, peer_one_time: bytes, wrapped: bytes) -> None:
         """The body's key, wrapped. It can be judged only after the release. Once it is kept, it stays."""

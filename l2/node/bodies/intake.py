@@ -12,14 +12,14 @@ from hashlib import sha256
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l2.node.bodies.cells import Cell, Cells
 from l2.node.bodies.files import remove
-from l2.records.body import pack, seal_chunks
-from l2.records.cipher import BodyCipher
+from l2.records.body import open_chunks, pack, seal_chunks
+from l2.records.cipher import BodyCipher, Octets
+from l2.records.envelope import look_bytes_max
 from l2.records.keys import KEY_BYTES
 from l2.records.limits import (
     CHUNK_BYTES,
     CONTENT_BYTES_MAX,
-    LOOK_BYTES_MAX,
-    LOOK_HEAD_BYTES,
+    LOOK_OTHER_BYTES,
     UNPACKED_BYTES_MAX,
 )
 from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, Packer, Unpacked, content_bytes_max, head_of
@@ -31,6 +31,7 @@ RECORD_KEY = b"record key"
 
 _SHORT_BYTES = 1024 * 1024  # longer contents are packed and sealed while they come
 _GZIP = b"\x1f\x8b\x08"
+_NOT_YET = -1  # the last chunk is not among those
 _PART_BYTES = 256 * 1024
 
 
@@ -54,11 +55,10 @@ class Seen:
         self._bytes = bytearray()
         self.whole = True
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: Octets) -> None:
         if self.whole:
             self._bytes += piece
-            most = LOOK_BYTES_MAX if bytes(self._bytes[:64]).lstrip()[:1] in (b"{", b"") else LOOK_HEAD_BYTES
-            if len(self._bytes) > most:
+            if len(self._bytes) > LOOK_OTHER_BYTES and len(self._bytes) > (most := look_bytes_max(self._bytes)):
                 del self._bytes[most:]
                 self.whole = False
 
@@ -146,20 +146,18 @@ class _Long:
 
     def _drain(self) -> None:
         """Seal and write what is surely not the last chunk."""
-        data, start = bytes(self._kept), 0
-        sealed: list[bytes] = []
-        while len(data) - start > CHUNK_BYTES:
-            plain = data[start : start + CHUNK_BYTES]
-            start += CHUNK_BYTES
+        full = (len(self._kept) - 1) // CHUNK_BYTES
+        if full <= 0:
+            return
+        begin = 0
+        with memoryview(self._kept) as kept:
             if self._count == 0:
-                self._first = plain
-                sealed.append(bytes(CHUNK_BYTES + 16))
-            else:
-                sealed.append(self._cipher.seal(plain, self._count, False))
-            self._count += 1
-        self._file.seek(self._cells.seat(self._count - len(sealed)))
-        self._file.write(b"".join(sealed))
-        del self._kept[:start]
+                self._first, begin = bytes(kept[:CHUNK_BYTES]), 1  # sealed once, at the end
+            self._file.seek(self._cells.seat(self._count + begin))
+            with kept[begin * CHUNK_BYTES : full * CHUNK_BYTES] as run:
+                self._file.write(self._cipher.seal_run(run, self._count + begin, _NOT_YET))
+        self._count += full
+        del self._kept[: full * CHUNK_BYTES]
 
     def finish(self, size: int) -> Cell:
         self._kept += self._packer.finish()
@@ -185,11 +183,10 @@ class _Long:
 
     def _again_raw(self, cell: Cell) -> Cell:
         # [BODY-6] It shrank so much that a recipient would take it for a bomb: it is kept, and sent, as it is.
-        plain = (self._cipher.open(c, i, i == self._count) for i, c in enumerate(self._cells.chunks(cell)))
-        unpacked = Unpacked(plain, CONTENT_BYTES_MAX)
+        unpacked = Unpacked(open_chunks(self._cells.runs(cell), cell.size, self._cipher), CONTENT_BYTES_MAX)
         key, place, name = self._cells.entropy(KEY_BYTES), self._cells.new_place(), self._cells.new_file()
 
-        def parts() -> Iterator[bytes]:
+        def parts() -> Iterator[Octets]:
             yield head_of(self._salt, RAW, unpacked.size)
             yield from unpacked
 

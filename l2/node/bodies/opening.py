@@ -72,12 +72,12 @@ class Opener:
     def _open(self, row: Waiting, secret: bytes, origin: Origin, name: str, now_ms: int, agreed: Agree) -> _Opened:
         body, cell = row.body, row.cell
         require(lock_of(secret) == body.lock, Fault.BAD_DIGEST, "the secret does not open the grant's lock")
-        head, chunks = self._read(cell)
+        head, runs = self._read(cell)
         key = self._key(row, head, secret, agreed)
         require(key_digest(key) == body.key, Fault.BAD_DIGEST, "the key is not the one that the grant names")
         hasher, size, seen = sha256(), 0, Seen()
-        for piece in open_body(chunks, cell.size, BodyCipher(key, cell.place), body.content):
-            hasher.update(piece)
+        cipher, spread = BodyCipher(key, cell.place), self._cells.beside.spread
+        for piece in open_body(runs, cell.size, cipher, body.content, hasher.update, spread=spread):
             size += len(piece)
             seen.add(piece)
         digest = hasher.digest()
@@ -95,7 +95,7 @@ class Opener:
         if is_short_cell(cell):
             head, chunk = self._cells.read_short(cell)
             return head, (chunk,)
-        return self._cells.read_head(cell), self._cells.chunks(cell)
+        return self._cells.read_head(cell), self._cells.runs(cell)
 
     def _key(self, row: Waiting, head: bytes, secret: bytes, agreed: Agree) -> bytes:
         try:

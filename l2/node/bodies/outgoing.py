@@ -16,8 +16,9 @@ from l2.node.bodies.index import Table
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
 from l2.records.body import chunk_count, chunk_hash, place_of, regrant
-from l2.records.cipher import BodyCipher
+from l2.records.cipher import BodyCipher, Octets
 from l2.records.keys import KEY_BYTES, agree, exchange_public, grant_keys, key_digest, lock_of, release_secret, wrap
+from l2.records.limits import SEALED_CHUNK_BYTES
 from l2.records.packing import Unpacked
 
 __all__ = ["GrantBody", "Outgoing", "Offered", "Wrapper"]
@@ -67,21 +68,27 @@ class _Sealer:
     def to(self, place: bytes) -> None:
         self._sealed = BodyCipher(self.key, place)
 
-    def chunks(self) -> Iterable[bytes]:
-        """The record's own chunks, in order."""
-        return self.cells.chunks(self.cell) if self._chunk is None else (self._chunk,)
+    def runs(self) -> Iterable[bytes]:
+        """The record's own ciphertext, in order, in runs of some chunks."""
+        return self.cells.runs(self.cell) if self._chunk is None else (self._chunk,)
 
-    def read(self, indices: Sequence[int]) -> list[bytes]:
-        """Some of them. Raises `Refused` (NO_SUCH_CHUNK)."""
-        if self._chunk is not None and tuple(indices) == (0,):
-            return [self._chunk]
-        return self.cells.read(self.cell, indices)
+    def read(self, first: int, end: int) -> bytes:
+        """Some of it. Raises `Refused` (NO_SUCH_CHUNK)."""
+        if self._chunk is not None and (first, end) == (0, 1):
+            return self._chunk
+        return self.cells.read(self.cell, first, end)
 
-    def plain(self, chunk: bytes, index: int) -> bytes:
-        return regrant(self._rest.open(chunk, index, index == self.last), index, self.salt)
+    def open(self, run: bytes, first: int) -> bytearray:
+        """What of a run of the record's own chunks is granted."""
+        if self._chunk is not None:
+            return regrant(bytearray(self._rest.open(run, first, True)), self.salt)
+        plain = self._rest.open_run(run, first, self.last)
+        return plain if first else regrant(plain, self.salt)
 
-    def seal(self, plain: bytes, index: int) -> bytes:
-        return self._sealed.seal(plain, index, index == self.last)
+    def seal(self, plain: bytearray, first: int) -> Octets:
+        if self._chunk is not None:
+            return self._sealed.seal(bytes(plain), first, True)
+        return self._sealed.seal_run(plain, first, self.last)
 
 
 class Wrapper:
@@ -101,11 +108,10 @@ class Offered:
         self.cipher_size = sealer.cell.size
         self.hashes = row.hashes or row.cipher_root
 
-    def read(self, indices: Sequence[int]) -> list[bytes]:
-        """Ciphertext chunks. Raises `Refused` (NO_SUCH_CHUNK; BAD_CIPHERTEXT if the record's file was damaged)."""
-        sealer = self._sealer
-        chunks = sealer.read(indices)
-        return [sealer.seal(sealer.plain(chunk, i), i) for i, chunk in zip(indices, chunks, strict=True)]
+    def read(self, first: int, end: int) -> Octets:
+        """The ciphertext of consecutive chunks. Raises `Refused` (NO_SUCH_CHUNK; BAD_CIPHERTEXT if the record's file
+        was damaged)."""
+        return self._sealer.seal(self._sealer.open(self._sealer.read(first, end), first), first)
 
     def wrap_for(self, wrapper: Wrapper) -> bytes:
         """The body's key for this pull."""
@@ -156,15 +162,24 @@ class Outgoing:
         sealer.to(place_of(chain, channel, lock))
         hashes: list[bytes] = []
 
-        def plain() -> Iterator[bytes]:
-            for index, chunk in enumerate(sealer.chunks()):
-                piece = sealer.plain(chunk, index)
-                hashes.append(chunk_hash(sealer.seal(piece, index)))
+        def hash_sealed(plain: bytearray, first: int) -> None:
+            with memoryview(sealer.seal(plain, first)) as sealed:
+                hashes.extend(
+                    chunk_hash(sealed[at : at + SEALED_CHUNK_BYTES]) for at in range(0, len(sealed), SEALED_CHUNK_BYTES)
+                )
+
+        def plain() -> Iterator[bytearray]:
+            first = 0
+            for run in sealer.runs():
+                piece = sealer.open(run, first)
+                hash_sealed(piece, first)
                 yield piece
+                first += -(-len(run) // SEALED_CHUNK_BYTES)
 
         hasher = sha256(sealer.salt)
-        for piece in Unpacked(plain(), max(record.cell.size, record.size)):
-            hasher.update(piece)
+        unpacked = Unpacked(plain(), max(record.cell.size, record.size))
+        for _ in self._cells.beside.spread(unpacked, hasher.update):
+            pass
         root = root_of(hashes)
         body = GrantBody(
             content=hasher.digest(),

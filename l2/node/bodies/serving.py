@@ -19,7 +19,8 @@ from l2.node.bodies.outgoing import Offered, Wrapper
 from l2.node.bodies.recall import Erased, decode_erase
 from l2.node.bodies.together import run_together
 from l2.node.bodies.wire import (
-    CHUNK,
+    CHUNKS,
+    CHUNKS_PER_MESSAGE,
     DENIED,
     ERASE,
     ERASED,
@@ -29,7 +30,7 @@ from l2.node.bodies.wire import (
     HASHES_PER_MESSAGE,
     PULL,
     WRAPPED,
-    Chunk,
+    Chunks,
     Denied,
     Gather,
     Gathered,
@@ -202,8 +203,16 @@ def _key_messages(library: Library, offered: Offered, one_time: bytes) -> list[t
 
 
 def _read_group(offered: Offered, group: list[int]) -> list[tuple[int, bytes]]:
-    chunks = offered.read(group)
-    return [(CHUNK, encode(Chunk(index=i, data=data))) for i, data in zip(group, chunks, strict=True)]
+    return [(CHUNKS, encode(Chunks(first, memoryview(offered.read(first, end))))) for first, end in _runs(group)]
+
+
+def _runs(indices: list[int]) -> Iterator[tuple[int, int]]:
+    """First and past-the-last of consecutive chunks, as many as a message takes."""
+    first = 0
+    for at in range(1, len(indices) + 1):
+        if at == len(indices) or indices[at] != indices[at - 1] + 1 or at - first == CHUNKS_PER_MESSAGE:
+            yield indices[first], indices[at - 1] + 1
+            first = at
 
 
 async def _gathered(library: Library, wanted: Gather) -> list[bytes]:
@@ -225,7 +234,7 @@ def _seal_short(found: Callable[[], Iterator[tuple[int, Offered | Refused]]], wr
                 raise offered
             fits = offered.cipher_size <= SEALED_CHUNK_BYTES
             require(fits, Fault.NO_SUCH_CHUNK, f"the body of grant {grant} is not short")
-            (chunk,) = offered.read((0,))
+            chunk = bytes(offered.read(0, 1))
             short = Short(grant, chunk, offered.wrap_for(wrapper))
         except Refused as refused:
             pages[-1][1].append(Unsent(grant, refused.fault, refused.detail[:200]))

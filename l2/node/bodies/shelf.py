@@ -95,6 +95,7 @@ class Bodies:
                 _copy(Path(entry.path), copy / entry.name)
 
     def close(self) -> None:
+        self.cells.beside.close()
         self.index.close()
 
     def __enter__(self) -> Self:

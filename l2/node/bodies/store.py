@@ -18,7 +18,7 @@ from l2.node.bodies.files import remove, write_whole
 from l2.node.bodies.index import Index, Table
 from l2.node.bodies.intake import RECORD_KEY, Intake, Taken, seal_short
 from l2.records.body import open_chunks
-from l2.records.cipher import BodyCipher
+from l2.records.cipher import BodyCipher, Octets
 from l2.records.envelope import identify
 from l2.records.fhir import Slice
 from l2.records.info import RecordInfo
@@ -210,7 +210,7 @@ class RecordStore:
         """The content of a record that is small enough for memory. Raises like `open_pieces`."""
         return b"".join(self.open_pieces(record_id))
 
-    def open_pieces(self, record_id: bytes) -> Iterator[bytes]:
+    def open_pieces(self, record_id: bytes) -> Iterator[Octets]:
         """The content in pieces, every chunk authenticated under the record's own key and place before it is given.
 
         Raises `LocalError` when it is not here, `Refused` when its file was damaged.
@@ -220,7 +220,7 @@ class RecordStore:
             raise LocalError(f"there is no record {record_id.hex()}", "`interward record list` shows what there is.")
         cell = record.cell
         cipher = BodyCipher(self.cells.key(cell, RECORD_KEY), cell.place)
-        return iter(Unpacked(open_chunks(self.cells.chunks(cell), cell.size, cipher), max(cell.size, record.size)))
+        return iter(Unpacked(open_chunks(self.cells.runs(cell), cell.size, cipher), max(cell.size, record.size)))
 
     def find(self, record_id: bytes) -> Record | None:
         row = self._rows.get(record_id)

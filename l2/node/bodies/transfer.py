@@ -17,7 +17,9 @@ from l2.node.bodies.incoming import Download, Pulled
 from l2.node.bodies.serving import RecordsLine
 from l2.node.bodies.together import run_together
 from l2.node.bodies.wire import (
-    CHUNK,
+    CHUNKS,
+    CHUNKS_HEAD_BYTES,
+    CHUNKS_PER_MESSAGE,
     DENIED,
     GATHER,
     GATHERED,
@@ -26,7 +28,7 @@ from l2.node.bodies.wire import (
     WRAPPED,
     Gather,
     Pull,
-    decode_chunk,
+    decode_chunks,
     decode_gathered,
     decode_hashes,
     decode_wrapped,
@@ -38,10 +40,11 @@ from l2.records.limits import SEALED_CHUNK_BYTES
 
 __all__ = ["Gathering", "Turn", "begin_pull", "gather", "pull", "pull_turn"]
 
-UNIT_CHUNKS = 4  # 256 KiB: one request, and one visit to a worker thread
-DEPTH_MIN, DEPTH_MAX = 2, 64  # requests under way on one line
-QUEUE_CHUNKS = 16  # 1 MiB that has come and waits to be written; then the line is not read
-TURN_UNITS = 64  # 16 MiB: then whoever else waits for a line has it
+UNIT_CHUNKS = CHUNKS_PER_MESSAGE  # half a megabyte: one request, and one message
+DEPTH_MIN, DEPTH_MAX = 4, 32  # requests under way on one line: 2 to 16 MiB
+QUEUE_MESSAGES = 2  # that have come and wait to be written; then the line is not read
+TURN_UNITS = 32  # 16 MiB: then whoever else waits for a line has it
+SETTLE_BYTES = 64 * 1024 * 1024  # written and not yet asked of the disk
 RATE_BYTES_S = 400_000_000  # the fastest that a line is expected to be: with a round trip's time it gives the window
 
 
@@ -57,6 +60,7 @@ class Turn:
         self.depth = DEPTH_MIN
         self._free = deque(_units(download.missing))
         self.accepting = trio.Lock()
+        self.unsettled = 0  # bytes written since the disk was last asked to keep up
 
     def take(self) -> Unit | None:
         """The next unit, or None when all are asked for."""
@@ -134,7 +138,7 @@ class _Lane:
 
     def __init__(self, line: RecordsLine, turn: Turn, others_wait: Callable[[], bool]) -> None:
         self._line, self._turn, self._others_wait = line, turn, others_wait
-        self._came_in, self._came = trio.open_memory_channel[bytes](QUEUE_CHUNKS)
+        self._came_in, self._came = trio.open_memory_channel[bytes](QUEUE_MESSAGES)
         self._asked = 0
         self.under_way: deque[Unit] = deque()  # asked for and not yet written, oldest first
         self._due = 0  # chunks asked for and not yet come
@@ -145,10 +149,11 @@ class _Lane:
         async with self._came_in:
             while True:
                 await self._ask()
-                if not self._due:
+                if self._due <= 0:
                     return
-                await self._came_in.send(await _expect(self._line, CHUNK))
-                self._due -= 1
+                payload = await _expect(self._line, CHUNKS)
+                self._due -= _chunks_in(payload)
+                await self._came_in.send(payload)
 
     async def _ask(self) -> None:
         turn = self._turn
@@ -173,12 +178,17 @@ class _Lane:
             async for first in self._came:
                 payloads = [first]
                 with suppress(trio.WouldBlock, trio.EndOfChannel):
-                    while len(payloads) < QUEUE_CHUNKS:
+                    while len(payloads) < QUEUE_MESSAGES:
                         payloads.append(self._came.receive_nowait())
                 async with turn.accepting:
                     size = await trio.to_thread.run_sync(_take_group, turn.download, payloads)
-                self._note(len(payloads))
+                self._note(sum(map(_chunks_in, payloads)))
                 turn.progress(size)
+                turn.unsettled += size
+                if turn.unsettled >= SETTLE_BYTES:
+                    # The other line goes on meanwhile; on a slow disk both wait here, and memory does not fill.
+                    turn.unsettled = 0
+                    await trio.to_thread.run_sync(turn.download.settle)
 
     def _note(self, count: int) -> None:
         self._kept += count
@@ -191,10 +201,18 @@ def _size(unit: Unit) -> int:
     return sum(end - first for first, end in unit)
 
 
+def _chunks_in(payload: bytes) -> int:
+    """How many chunks a message holds, by its length: what it says is looked at when it is written."""
+    return max(1, len(payload) // SEALED_CHUNK_BYTES + (len(payload) % SEALED_CHUNK_BYTES > CHUNKS_HEAD_BYTES))
+
+
 def _take_group(download: Download, payloads: list[bytes]) -> int:
-    chunks = [decode_chunk(payload) for payload in payloads]
-    download.accept_chunks([(chunk.index, chunk.data) for chunk in chunks])
-    return sum(len(chunk.data) for chunk in chunks)
+    size = 0
+    for payload in payloads:
+        chunks = decode_chunks(payload)
+        download.accept_chunks(chunks.first, chunks.data)
+        size += len(chunks.data)
+    return size
 
 
 async def pull(line: RecordsLine, download: Download, progress: Callable[[int], None] = lambda _: None) -> None:

@@ -14,7 +14,9 @@ from l1.ground.limits import FRAME_BYTES_MAX
 from l2.records.limits import SEALED_CHUNK_BYTES
 
 __all__ = [
-    "CHUNK",
+    "CHUNKS",
+    "CHUNKS_HEAD_BYTES",
+    "CHUNKS_PER_MESSAGE",
     "DENIED",
     "ERASE",
     "ERASED",
@@ -27,7 +29,7 @@ __all__ = [
     "PULL",
     "RANGES_MAX",
     "WRAPPED",
-    "Chunk",
+    "Chunks",
     "Denied",
     "Gather",
     "Gathered",
@@ -36,7 +38,7 @@ __all__ = [
     "Short",
     "Unsent",
     "Wrapped",
-    "decode_chunk",
+    "decode_chunks",
     "decode_denied",
     "decode_gather",
     "decode_gathered",
@@ -47,13 +49,15 @@ __all__ = [
     "fault_of",
 ]
 
-PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED, ERASE, ERASED = 32, 34, 36, 38, 40, 42, 44, 46, 48
+PULL, HASHES, CHUNKS, WRAPPED, DENIED, GATHER, GATHERED, ERASE, ERASED = 32, 34, 36, 38, 40, 42, 44, 46, 48
 
-MESSAGES = frozenset({PULL, HASHES, CHUNK, WRAPPED, DENIED, GATHER, GATHERED, ERASE, ERASED})
+MESSAGES = frozenset({PULL, HASHES, CHUNKS, WRAPPED, DENIED, GATHER, GATHERED, ERASE, ERASED})
 """Every type that a records line must understand."""
 
 RANGES_MAX = 1_024  # gaps named in one pull; a download with more asks again
 HASHES_PER_MESSAGE = 16_384  # 512 KiB
+CHUNKS_HEAD_BYTES = 16  # what stands before the ciphertext takes less, and no chunk is so short
+CHUNKS_PER_MESSAGE = 8  # 512 KiB, too: a frame for each 64 KiB would cost more than its cipher
 GATHER_MAX = 1_024  # short bodies asked for in one message: one sync, one append and one hand-over for all of them
 
 _Wrap = Annotated[bytes, Meta(max_length=256)]
@@ -75,11 +79,11 @@ class Hashes(Shape, frozen=True):
     hashes: Annotated[bytes, Meta(max_length=HASHES_PER_MESSAGE * 32)]
 
 
-class Chunk(Shape, frozen=True):
-    """Custodian: one ciphertext chunk."""
+class Chunks(Shape, frozen=True):
+    """Custodian: the ciphertext of consecutive chunks, from `first` on."""
 
-    index: Size
-    data: bytes
+    first: Size
+    data: memoryview  # of the message itself: half a megabyte is not copied to be looked at
 
 
 class Wrapped(Shape, frozen=True):
@@ -131,7 +135,7 @@ class Gathered(Shape, frozen=True):
 
 decode_pull = decoder(Pull, bytes_max=64 * 1024, what="pull")
 decode_hashes = decoder(Hashes, bytes_max=FRAME_BYTES_MAX, what="chunk hashes")
-decode_chunk = decoder(Chunk, bytes_max=FRAME_BYTES_MAX, what="chunk")
+decode_chunks = decoder(Chunks, bytes_max=FRAME_BYTES_MAX, what="chunks")
 decode_wrapped = decoder(Wrapped, bytes_max=1024, what="wrapped key")
 decode_denied = decoder(Denied, bytes_max=4096, what="denial")
 decode_gather = decoder(Gather, bytes_max=64 * 1024, what="gathering")

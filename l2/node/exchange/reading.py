@@ -18,6 +18,7 @@ from l2.node.exchange.terms import code_of
 from l2.node.exchange.views import record_view
 from l2.node.hospital import Hospital
 from l2.protocol.phases import Phase
+from l2.records.cipher import Octets
 
 __all__ = ["Reading"]
 
@@ -196,7 +197,7 @@ class Reading:
 class _Portions:
     """A content in portions, one ahead. No generator: who goes away in the middle leaves nothing to be closed."""
 
-    def __init__(self, pieces: Iterator[bytes], threads: trio.CapacityLimiter) -> None:
+    def __init__(self, pieces: Iterator[Octets], threads: trio.CapacityLimiter) -> None:
         self._pieces, self._threads = pieces, threads
         self._portion = b""
 
@@ -232,9 +233,9 @@ def _finish(crowd: list[_Arrival]) -> list[tuple[_Arrival, New]]:
     return news
 
 
-def _portion(pieces: Iterator[bytes]) -> bytes:
+def _portion(pieces: Iterator[Octets]) -> bytes:
     """In a thread: the next megabyte or so; nothing at the end."""
-    parts: list[bytes] = []
+    parts: list[Octets] = []
     size = 0
     while size < HAND_OVER_BYTES and (piece := next(pieces, b"")):
         parts.append(piece)

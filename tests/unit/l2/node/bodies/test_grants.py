@@ -38,8 +38,8 @@ def offered_of(bodies: Bodies, body: GrantBody) -> Offered:
 def carry(offered: Offered, download: Download) -> None:
     """What a line does, without one."""
     download.accept_hashes(offered.hashes)
-    indices = sorted(download.missing)
-    download.accept_chunks(list(zip(indices, offered.read(indices), strict=True)))
+    first, end = min(download.missing), max(download.missing) + 1
+    download.accept_chunks(first, offered.read(first, end))
     wrapper = Wrapper(bytes([8]) * 32, download.one_time_public)
     download.accept_key(wrapper.public, offered.wrap_for(wrapper))
     download.complete()
@@ -159,14 +159,16 @@ def test_chunks_and_hashes_that_do_not_belong_are_refused(here: Bodies, there: B
         with refused(Fault.BAD_PROOF):
             download.accept_hashes(bad)
     download.accept_hashes(offered.hashes)
-    (first,) = offered.read([0])
+    first = bytes(offered.read(0, 1))
     with refused(Fault.BAD_DIGEST):
-        download.accept_chunks([(0, first[:-1] + bytes([first[-1] ^ 1]))])
+        download.accept_chunks(0, first[:-1] + bytes([first[-1] ^ 1]))
     with refused(Fault.UNEXPECTED):
-        download.accept_chunks([(99, first)])
-    download.accept_chunks([(0, first)])
+        download.accept_chunks(99, first)
     with refused(Fault.UNEXPECTED):
-        download.accept_chunks([(0, first)])
+        download.accept_chunks(0, b"")
+    download.accept_chunks(0, first)
+    with refused(Fault.UNEXPECTED):
+        download.accept_chunks(0, first)
 
 
 def test_incomplete_downloads_are_not_completed(here: Bodies, there: Bodies) -> None:
@@ -175,8 +177,8 @@ def test_incomplete_downloads_are_not_completed(here: Bodies, there: Bodies) -> 
     with refused(Fault.NO_SUCH_CHUNK):
         download.complete()
     download.accept_hashes(offered.hashes)
-    indices = sorted(download.missing)
-    download.accept_chunks(list(zip(indices, offered.read(indices), strict=True)))
+    first, end = min(download.missing), max(download.missing) + 1
+    download.accept_chunks(first, offered.read(first, end))
     with refused(Fault.NO_SUCH_CHUNK):
         download.complete()
 
@@ -185,7 +187,7 @@ def test_a_chunk_damaged_on_disk_is_fetched_again(here: Bodies, there: Bodies, t
     body = prepare(here)
     offered, download = offered_of(here, body), there.incoming.begin(CHAIN, CHANNEL, 7, body)
     download.accept_hashes(offered.hashes)
-    download.accept_chunks([(0, offered.read([0])[0])])
+    download.accept_chunks(0, offered.read(0, 1))
     assert 0 not in download.missing
     (path,) = (tmp_path / "there/records").iterdir()
     data = bytearray(path.read_bytes())
