@@ -21,6 +21,7 @@ Message = tuple[int, bytes]
 _HEADER = Struct(">IBI")
 HEADER_BYTES = _HEADER.size
 _NUMBER_MASK = 0xFFFF_FFFF
+_PARTS_MAX = 64  # of a frame that comes in drops: each costs more than the byte in it
 
 
 class FrameWriter:
@@ -47,7 +48,9 @@ class FrameReader:
     """
 
     def __init__(self, known: Container[int], bytes_max: int = FRAME_BYTES_MAX, *, one_by_one: bool = False) -> None:
-        self._buffer = bytearray()
+        self._parts: list[bytes | bytearray] = []  # what has come of frames that are not whole yet
+        self._size = 0
+        self._due = HEADER_BYTES  # nothing more can be read before so much is here
         self._number = 0
         self._known = known
         self._bytes_max = bytes_max
@@ -64,30 +67,45 @@ class FrameReader:
         One by one, it gives the first, and each next one for another call, with no data if need be: what follows a
         handshake's last message may be more than the handshake allows.
         """
-        if self._fault is None:
-            self._buffer += data
-        messages: list[Message] = []
-        while self._fault is None and not (messages and self._one_by_one):
-            try:
-                message, taken = self._next()
-            except Refused as refused:
-                self._fault = refused
-                break
-            if not taken:
-                break
-            del self._buffer[:taken]
-            if message is not None:
-                messages.append(message)
+        if data and self._fault is None:
+            self._parts.append(data)
+            self._size += len(data)
+            if len(self._parts) > _PARTS_MAX:
+                self._parts = [b"".join(self._parts)]
+        # Half a frame is not looked at again and again, nor copied, until the rest of it is here.
+        messages = self._cut() if self._fault is None and self._size >= self._due else []
         if self._fault is not None and not messages:
             raise self._fault
         return messages
 
-    def _next(self) -> tuple[Message | None, int]:
+    def _cut(self) -> list[Message]:
+        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        messages: list[Message] = []
+        at = 0
+        with memoryview(data) as view:
+            while not (messages and self._one_by_one):
+                try:
+                    message, taken = self._next(view[at:])
+                except Refused as refused:
+                    self._fault = refused
+                    break
+                if not taken:
+                    break
+                at += taken
+                if message is not None:
+                    messages.append(message)
+        self._keep(data[at:])
+        return messages
+
+    def _keep(self, rest: bytes | bytearray) -> None:
+        self._parts, self._size = [rest] if rest else [], len(rest)
+
+    def _next(self, view: memoryview) -> tuple[Message | None, int]:
         """The first frame's message (None: to be ignored) and the bytes it takes (0: more must arrive first)."""
-        buffer = self._buffer
-        if len(buffer) < HEADER_BYTES:
+        self._due = HEADER_BYTES
+        if len(view) < HEADER_BYTES:
             return None, 0
-        length, kind, number = _HEADER.unpack_from(buffer)
+        length, kind, number = _HEADER.unpack_from(view)
         if length > self._bytes_max:
             raise Refused(Fault.TOO_LARGE, f"a frame of {length} bytes, at most {self._bytes_max} are allowed")
         if number != self._number:
@@ -96,10 +114,10 @@ class FrameReader:
         if kind not in self._known and kind % 2 == 0:
             raise Refused(Fault.UNKNOWN_MESSAGE, f"message type {kind} is unknown and not to be ignored")
         end = HEADER_BYTES + length
-        if len(buffer) < end:
+        if len(view) < end:
+            self._due = end
             return None, 0
         self._number = (number + 1) & _NUMBER_MASK
         if kind not in self._known:
             return None, end
-        with memoryview(buffer) as view:
-            return (kind, bytes(view[HEADER_BYTES:end])), end
+        return (kind, bytes(view[HEADER_BYTES:end])), end

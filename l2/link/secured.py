@@ -1,7 +1,7 @@
 """TLS over a stream, in few and large steps: every record that has arrived is opened at once.
 
 Trio's own `SSLStream` opens one record of 16 KiB for each wake-up, which costs a long body more than the cipher does.
-Knows nothing of messages or certificates. Source: RFC 8446; docs/decisions/tls-in-large-steps.md.
+Knows nothing of messages or certificates. Source: RFC 8446; docs/decisions/bodies-in-large-steps.md.
 """
 
 import ssl

@@ -170,7 +170,7 @@ async def test_several_pulls_on_one_line(custodian: Custodian, recipient: Bodies
     assert [open_released(recipient, custodian, index) for index, _ in grants] == contents
 
 
-@pytest.mark.parametrize("lasts", range(8))
+@pytest.mark.parametrize("lasts", range(6))
 async def test_a_cut_anywhere_is_resumed_where_it_stopped(custodian: Custodian, recipient: Bodies, lasts: int) -> None:
     index, body = custodian.grant(LARGE)
     with pytest.RaisesGroup(*ENDS[:1], allow_unwrapped=True, flatten_subgroups=True):
@@ -325,7 +325,7 @@ SHARED = sorted(path for path in DATA.glob("**/*") if path.is_file() and path.pa
 
 
 @pytest.mark.skipif(not SHARED, reason="the shared data set is not here")
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(6))
 async def test_every_shared_file_arrives_identical(custodian: Custodian, recipient: Bodies, part: int) -> None:
     """Add, prepare, pull, verify, decrypt, store, open: every byte of it."""
     mine, theirs = line_pair()

@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 from l1.ground.codec import Shape
 from l1.ground.faults import Fault, require
-from l2.node.bodies.beside import Beside
 from l2.node.bodies.files import make_folder, open_private, remove, sweep, sync, write_whole
 from l2.node.bodies.index import Entropy, Index
 from l2.records.body import chunk_count
@@ -50,7 +49,7 @@ class Cells:
         self._folder = make_folder(folder)
         self._prefix = f"{self._folder}{os.sep}"
         sweep(self._folder)
-        self.index, self.entropy, self.beside = index, entropy, Beside()
+        self.index, self.entropy = index, entropy
         self.places = index.table("places")
 
     def path(self, file: bytes) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from l1.ground.faults import Fault, LocalError, Refused, require
+from l2.node.bodies.beside import beside
 from l2.node.bodies.cells import Cell, Cells, is_short_cell
 from l2.node.bodies.incoming import ONE_TIME_KEY, Incoming, Waiting, require_complete
 from l2.node.bodies.intake import RECORD_KEY, Seen, Taken
@@ -76,8 +77,8 @@ class Opener:
         key = self._key(row, head, secret, agreed)
         require(key_digest(key) == body.key, Fault.BAD_DIGEST, "the key is not the one that the grant names")
         hasher, size, seen = sha256(), 0, Seen()
-        cipher, spread = BodyCipher(key, cell.place), self._cells.beside.spread
-        for piece in open_body(runs, cell.size, cipher, body.content, hasher.update, spread=spread):
+        cipher = BodyCipher(key, cell.place)
+        for piece in open_body(runs, cell.size, cipher, body.content, hasher.update, spread=beside):
             size += len(piece)
             seen.add(piece)
         digest = hasher.digest()

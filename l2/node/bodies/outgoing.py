@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.merkle import root_of
+from l2.node.bodies.beside import beside
 from l2.node.bodies.cells import Cell, Cells, is_short_cell
 from l2.node.bodies.index import Table
 from l2.node.bodies.intake import RECORD_KEY
@@ -178,7 +179,7 @@ class Outgoing:
 
         hasher = sha256(sealer.salt)
         unpacked = Unpacked(plain(), max(record.cell.size, record.size))
-        for _ in self._cells.beside.spread(unpacked, hasher.update):
+        for _ in beside(unpacked, hasher.update):
             pass
         root = root_of(hashes)
         body = GrantBody(

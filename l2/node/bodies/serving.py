@@ -30,7 +30,6 @@ from l2.node.bodies.wire import (
     HASHES_PER_MESSAGE,
     PULL,
     WRAPPED,
-    Chunks,
     Denied,
     Gather,
     Gathered,
@@ -41,13 +40,14 @@ from l2.node.bodies.wire import (
     Wrapped,
     decode_gather,
     decode_pull,
+    encode_chunks,
 )
 from l2.records.body import chunk_count
 from l2.records.limits import SEALED_CHUNK_BYTES
 
 __all__ = ["Library", "RecordsLine", "serve_pulls"]
 
-GROUP_CHUNKS = 16  # 1 MiB: one write on the line, one visit to a worker thread
+GROUP_CHUNKS = 2 * CHUNKS_PER_MESSAGE  # 2 MiB: one write on the line, one visit to a worker thread
 GROUPS_AHEAD = 1  # sealed, and waiting for the line
 JOBS_MAX = 128  # pulls that wait; then whoever asks for more is not read
 GATHERED_BYTES = 512 * 1024  # of short bodies in one message
@@ -203,7 +203,7 @@ def _key_messages(library: Library, offered: Offered, one_time: bytes) -> list[t
 
 
 def _read_group(offered: Offered, group: list[int]) -> list[tuple[int, bytes]]:
-    return [(CHUNKS, encode(Chunks(first, memoryview(offered.read(first, end))))) for first, end in _runs(group)]
+    return [(CHUNKS, encode_chunks(first, offered.read(first, end))) for first, end in _runs(group)]
 
 
 def _runs(indices: list[int]) -> Iterator[tuple[int, int]]:

@@ -95,7 +95,6 @@ class Bodies:
                 _copy(Path(entry.path), copy / entry.name)
 
     def close(self) -> None:
-        self.cells.beside.close()
         self.index.close()
 
     def __enter__(self) -> Self:

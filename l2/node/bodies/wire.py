@@ -3,14 +3,17 @@
 docs/spec/records.md, rules PULL-*.
 """
 
+from struct import Struct
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import DecodeError, Meta
+from msgspec.msgpack import Decoder
 
-from l1.ground.codec import Shape, decoder
-from l1.ground.faults import Fault, Refused
+from l1.ground.codec import Shape, decoder, encode
+from l1.ground.faults import Fault, Refused, require
 from l1.ground.fields import ChannelId, Digest, Size
 from l1.ground.limits import FRAME_BYTES_MAX
+from l2.records.cipher import Octets
 from l2.records.limits import SEALED_CHUNK_BYTES
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "decode_hashes",
     "decode_pull",
     "decode_wrapped",
+    "encode_chunks",
     "denial_of",
     "fault_of",
 ]
@@ -57,9 +61,10 @@ MESSAGES = frozenset({PULL, HASHES, CHUNKS, WRAPPED, DENIED, GATHER, GATHERED, E
 RANGES_MAX = 1_024  # gaps named in one pull; a download with more asks again
 HASHES_PER_MESSAGE = 16_384  # 512 KiB
 CHUNKS_HEAD_BYTES = 16  # what stands before the ciphertext takes less, and no chunk is so short
-CHUNKS_PER_MESSAGE = 8  # 512 KiB, too: a frame for each 64 KiB would cost more than its cipher
+CHUNKS_PER_MESSAGE = (FRAME_BYTES_MAX - CHUNKS_HEAD_BYTES) // SEALED_CHUNK_BYTES  # 15: a frame a chunk costs more
 GATHER_MAX = 1_024  # short bodies asked for in one message: one sync, one append and one hand-over for all of them
 
+_BYTES_HEAD = Struct(">BI")  # of more than 65,535 bytes, in msgpack
 _Wrap = Annotated[bytes, Meta(max_length=256)]
 
 
@@ -135,11 +140,30 @@ class Gathered(Shape, frozen=True):
 
 decode_pull = decoder(Pull, bytes_max=64 * 1024, what="pull")
 decode_hashes = decoder(Hashes, bytes_max=FRAME_BYTES_MAX, what="chunk hashes")
-decode_chunks = decoder(Chunks, bytes_max=FRAME_BYTES_MAX, what="chunks")
+_decode_chunks = Decoder(Chunks)
 decode_wrapped = decoder(Wrapped, bytes_max=1024, what="wrapped key")
 decode_denied = decoder(Denied, bytes_max=4096, what="denial")
 decode_gather = decoder(Gather, bytes_max=64 * 1024, what="gathering")
 decode_gathered = decoder(Gathered, bytes_max=FRAME_BYTES_MAX, what="gathered bodies")
+
+
+def encode_chunks(first: int, data: Octets) -> bytes:
+    """A `CHUNKS` message."""
+    return encode(Chunks(first, memoryview(data)))
+
+
+def decode_chunks(payload: bytes) -> Chunks:
+    """Canonical, like every message; but what is compared is the head alone: the ciphertext after it can be spelled in
+    one way only. Raises `Refused`: MALFORMED, NOT_CANONICAL."""
+    try:
+        chunks = _decode_chunks.decode(payload)
+    except (DecodeError, OverflowError) as error:
+        raise Refused(Fault.MALFORMED, f"chunks do not decode ({error})") from None
+    size = len(chunks.data)
+    head = b"\x92" + encode(chunks.first) + _BYTES_HEAD.pack(0xC6, size)
+    fits = size > 0xFFFF and len(payload) == len(head) + size and payload.startswith(head)
+    require(fits or encode(chunks) == payload, Fault.NOT_CANONICAL, "chunks are not in canonical form")
+    return chunks
 
 
 def fault_of(number: int) -> Fault:
