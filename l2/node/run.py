@@ -53,7 +53,7 @@ SUBMIT_DEADLINE_S = 60.0
 SUBMIT_AGAIN_S = 1.0, 15.0  # pauses before a chain that does not answer is asked again
 CHAIN_PATIENCE_S = 5.0  # for the chain to answer before the desk does
 GC_YOUNG = 50_000  # containers made since the last young collection: some batches' worth, not every half batch
-SWITCH_S = 0.0005
+SWITCH_S = 0.00005
 
 log = structlog.get_logger()
 
@@ -266,8 +266,8 @@ async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
 
 
 def _tune() -> None:
-    """What lives long is not searched for garbage again and again, and the committer's thread, which mostly waits for
-    the disk, gets the interpreter back soon after (5 ms would be the default, several times a sync)."""
+    """What lives long is not searched for garbage again and again, and the committer's thread, which needs the
+    interpreter for a moment at every row, gets it back at once (5 ms would be the default, for each of them)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_YOUNG, 20, 50)

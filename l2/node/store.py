@@ -1,7 +1,8 @@
 """The channels' rows on disk: one LMDB environment, one committer.
 
-Rows of all channels that wait are written in one transaction with one sync. A disk that syncs faster than two threads
-hand over is written in the loop; a slower one in a worker thread, so that the loop goes on (docs/decisions/speed.md).
+Rows of all channels that wait are written in one transaction with one sync. A few rows on a quick disk are written in
+the loop, for a thread would take longer; full batches, or anything on a slow disk, in a worker thread, so that the loop
+decides what comes next meanwhile (docs/decisions/speed.md).
 What `commit` returned from is durable. A failed sync or a full disk is raised to everybody who waits, and ends the
 process: only what a new process reads from the disk can be believed after that.
 """
@@ -25,8 +26,9 @@ __all__ = ["SCHEMA", "ChannelRows", "ChannelStore", "disk_failed", "examine_rows
 SCHEMA = 1 + len(MIGRATIONS)  # of the environment; a newer file is refused, an older one is migrated
 MAP_BYTES = 1 << 40  # address space, not disk
 READERS_MAX = 256
-IN_LOOP_S = 0.003  # a hand-over to a worker and back costs up to this under load; nothing else waits longer for it
-REMEMBERED = 8  # commits over which the disk's time is averaged
+IN_LOOP_S = 0.003  # a sync that takes longer is not waited for in the loop
+IN_LOOP_BYTES = 32 * 1024  # what a lone update needs, and some hundreds; more means that there is work to do meanwhile
+REMEMBERED = 8  # syncs over which the disk's time is averaged
 
 _CHANNEL_BYTES = 32
 
@@ -62,6 +64,11 @@ def _read_all(cursor: Any) -> int:
         open_row(bytes(place), bytes(stored))
         count += 1
     return count
+
+
+def _size(parts: Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]) -> int:
+    """Bytes of all values."""
+    return sum(len(value) for _, rows in parts for _, value in rows)
 
 
 class ChannelRows:
@@ -122,7 +129,7 @@ class ChannelStore:
             raise LocalError(f"{path} is damaged ({error})", REMEDY) from None
         self._waiting: list[tuple[bytes, Sequence[tuple[bytes, bytes]], trio.Event]] = []
         self._work = trio.Event()
-        self._commit_s = 0.0  # what a commit takes on this disk, lately
+        self._sync_s = 0.0  # what this disk takes to sync, lately: without the wait for the interpreter
         self.commits = 0
 
     def channels(self) -> list[bytes]:
@@ -145,12 +152,14 @@ class ChannelStore:
         self._write([(channel, rows)])
 
     def _write(self, parts: Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]) -> None:
-        began = time.perf_counter()
-        placed = [(channel + key, value) for channel, rows in parts for key, value in rows]
-        sealed = [(place, seal_row(place, value)) for place, value in placed]
-        with self._environment.begin(write=True, db=self._rows) as writing, writing.cursor() as cursor:
-            cursor.putmulti(sealed)
-        self._commit_s += (time.perf_counter() - began - self._commit_s) / REMEMBERED
+        # Steps that wait together write heads and marks again and again: only the last of a row counts.
+        last = {channel + key: value for channel, rows in parts for key, value in rows}
+        sealed = [(place, seal_row(place, value)) for place, value in last.items()]
+        with self._environment.begin(write=True, db=self._rows) as writing:
+            with writing.cursor() as cursor:
+                cursor.putmulti(sealed)
+            began = time.perf_counter()
+        self._sync_s += (time.perf_counter() - began - self._sync_s) / REMEMBERED
 
     async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Return once the rows are on the disk."""
@@ -167,7 +176,7 @@ class ChannelStore:
             waiting, self._waiting = self._waiting, []
             parts = [(channel, rows) for channel, rows, _ in waiting]
             try:
-                if self._commit_s <= IN_LOOP_S:
+                if self._sync_s <= IN_LOOP_S and _size(parts) <= IN_LOOP_BYTES:
                     self._write(parts)
                 else:
                     await trio.to_thread.run_sync(self._write, parts)

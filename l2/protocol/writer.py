@@ -18,7 +18,7 @@ from l1.rules.log.marks import Void
 from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel, says_something
 from l2.protocol.events import Arrived, Effect, Send, Written
-from l2.protocol.limits import BATCH_BYTES_MAX, BATCHES_PER_STEP, MARKS_CHUNK, WINDOW_BATCHES
+from l2.protocol.limits import BATCH_BYTES_MAX, MARKS_CHUNK, STEP_ENTRIES_AIM, WINDOW_BATCHES
 from l2.protocol.log import tiles
 from l2.protocol.messages import Message
 from l2.protocol.rows import batch_key, ending_key, mark_key, void_key
@@ -32,9 +32,8 @@ _ENTRIES_MAX = BATCH_BYTES_MAX // _ENTRY_BYTES_MAX
 def write(channel: Channel, now_ms: int) -> list[Effect]:
     """Cut as many batches as the window lets through; or else answer, if the peer waits for it."""
     effects: list[Effect] = []
-    for _ in range(BATCHES_PER_STEP):
-        if not may_cut(channel):
-            break
+    enough = channel.queued - STEP_ENTRIES_AIM
+    while channel.queued > enough and may_cut(channel):
         effects += _cut(channel, now_ms)
     if channel.unanswered and channel.may_sign():
         opened = _opening_seen(channel, now_ms)

@@ -15,7 +15,7 @@ from l1.ground.faults import LocalError
 from l1.ground.hashing import digest
 from l1.rules.log.entries import Revoke
 from l2.node.layouts import MIGRATIONS
-from l2.node.store import IN_LOOP_S, SCHEMA, ChannelStore, examine_rows
+from l2.node.store import IN_LOOP_BYTES, IN_LOOP_S, SCHEMA, ChannelStore, examine_rows
 from l2.protocol.channel import Me, load
 from l2.protocol.rows import Damaged, open_row, seal_row
 from l2.protocol.stored import check_signed
@@ -176,9 +176,9 @@ def test_what_is_signed_is_opened_when_it_is_loaded() -> None:
         check_signed(pair.channels[0], other)
 
 
-@pytest.mark.parametrize("slow", [False, True])
-async def test_a_commit_runs_in_the_loop_only_while_the_disk_is_quick(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, slow: bool
+@pytest.mark.parametrize(("slow", "size"), [(False, 1), (True, 1), (False, IN_LOOP_BYTES)])
+async def test_a_commit_runs_in_the_loop_only_if_it_is_small_and_the_disk_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, slow: bool, size: int
 ) -> None:
     """Either way it returns only when the rows can be read by somebody else."""
     store, threads = ChannelStore(tmp_path / "channels.mdb"), list[int]()
@@ -187,14 +187,14 @@ async def test_a_commit_runs_in_the_loop_only_while_the_disk_is_quick(
     def noted(parts: Any) -> None:
         threads.append(threading.get_ident())
         put(parts)
-        store._commit_s = 2 * IN_LOOP_S if slow else 0.0
+        store._sync_s = 2 * IN_LOOP_S if slow else 0.0
 
     monkeypatch.setattr(store, "_write", noted)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(store.run)
         for number in range(2):
-            await store.commit(CHANNEL, [(b"key", b"%d" % number)])
-            assert store.rows(CHANNEL).get(b"key") == b"%d" % number
+            await store.commit(CHANNEL, [(b"key", b"%d" % number * size), (b"other", b"x")])
+            assert store.rows(CHANNEL).get(b"key") == b"%d" % number * size
         nursery.cancel_scope.cancel()
     store.close()
-    assert (threads[1] != threading.get_ident()) is slow
+    assert (threads[1] != threading.get_ident()) is (slow or size > 1)
