@@ -27,7 +27,7 @@ from l2.protocol.events import Append, KeyReady, Persist
 from l2.protocol.limits import BATCH_ENTRIES_AIM, MARKS_CHUNK
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
-from l2.protocol.rows import Damaged, PendingRows, Rows, ending_key, head_key, mark_key, number_of, state_key
+from l2.protocol.rows import Damaged, PendingRows, Rows, close_key, ending_key, head_key, mark_key, number_of, state_key
 
 __all__ = ["Channel", "ChannelRow", "LogHead", "LogRow", "Me", "load", "new_rows", "stored_commitment"]
 
@@ -147,6 +147,8 @@ class Channel:
     held: deque[tuple[int, bytes]] = field(default_factory=deque)  # messages, by type, in their order
     coming: KeyReady | None = None  # a newer key of ours that the peer may not know yet
     key_window_ms: int = 0  # the chain's
+    closing_alone: bool | None = None  # stored: whether as lost, once it was decided
+    close_posted: bool = False  # this process has asked the chain to close
     close_wanted: bool = False
     close_asked: bool = False
     final_said: bool = False  # on this connection, after everything that the peer lacked
@@ -278,6 +280,8 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     remember_unseen(channel)
     channel.unanswered = _count_unanswered(channel)
     channel.close_wanted = row.finals[1 - row.side] is not None
+    alone = rows.get(close_key())
+    channel.closing_alone = None if alone is None else alone == b"\x01"
     return channel
 
 

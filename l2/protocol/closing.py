@@ -5,7 +5,7 @@
 [END-3] If that does not come about, either closes alone on the same two.
 [END-4] Lost: the closer doubts its own disk, posts no commitment of its own and waits the double window.
 [END-5] On every connection the last word comes after all that the peer lacks, the closing after both last words.
-[END-5] On every connection the last word comes after all that the peer lacks, the closing after both last words.
+[END-8] A close alone that was decided, and that the chain does not show, is posted by the next process.
 """
 
 from l1.ground.codec import encode
@@ -20,12 +20,14 @@ from l2.protocol.events import Effect, Persist, Send, Submit
 from l2.protocol.messages import ClosingAgreed, Message, Shutdown, decode_closing, decode_shutdown
 from l2.protocol.phases import Cue, Phase
 from l2.protocol.receiver import hold, must_wait, open_peer, peer_key
+from l2.protocol.rows import close_key
 from l2.protocol.state_rows import change, move
 
 __all__ = [
     "ask_checkpoint",
     "ask_close",
     "checkpoint_heads",
+    "close_again",
     "close_alone",
     "closing_received",
     "proceed",
@@ -54,9 +56,23 @@ def close_alone(channel: Channel, *, lost: bool, reason: str) -> list[Effect]:
     moved = move(channel, Cue.CLOSE_DECIDED, reason)
     if moved is not None:
         effects.append(moved)
+    channel.closing_alone = lost
+    effects.append(channel.persist([(close_key(), bytes([lost]))]))
+    return [*effects, _post(channel, lost=lost, why="close alone")]
+
+
+def close_again(channel: Channel) -> list[Effect]:
+    """[END-8] What was decided before a crash; once in each process, which asks until the chain has answered."""
+    if channel.closing_alone is None or channel.close_posted:
+        return []
+    return [_post(channel, lost=channel.closing_alone, why="close alone, as was decided before the process ended")]
+
+
+def _post(channel: Channel, *, lost: bool, why: str) -> Submit:
+    channel.close_posted = True
     own = None if lost else _showable(channel, channel.side)
-    close = Close(channel=channel.id, own=own, peer=_showable(channel, 1 - channel.side), lost=lost)
-    return [*effects, Submit(close, "close alone")]
+    peer = _showable(channel, 1 - channel.side)
+    return Submit(Close(channel=channel.id, own=own, peer=peer, lost=lost), why)
 
 
 def _showable(channel: Channel, side: int) -> Signed | None:

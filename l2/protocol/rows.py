@@ -19,6 +19,7 @@ __all__ = [
     "Rows",
     "batch_key",
     "case_key",
+    "close_key",
     "ending_key",
     "head_key",
     "journal_count_key",
@@ -152,6 +153,11 @@ def head_key(side: int) -> bytes:
 def state_key() -> bytes:
     """→ `ChannelRow`: what is true of the channel as a whole."""
     return b"s"
+
+
+def close_key() -> bytes:
+    """→ that we decided to close alone: a byte, 1 if lost."""
+    return b"x"
 
 
 def case_key(number: int) -> bytes:

@@ -15,6 +15,7 @@ from l1.rules.transactions import Challenge, ResumeChannel, Settle
 from l2.protocol.answers import answer_demands, is_voided
 from l2.protocol.cases import file_cases, is_denied
 from l2.protocol.channel import Channel
+from l2.protocol.closing import close_again
 from l2.protocol.events import BlockSeen, Effect, Submit, Tell
 from l2.protocol.phases import Cue, Phase
 from l2.protocol.rotation import keep_words
@@ -52,7 +53,7 @@ def _look(channel: Channel, row: L1Channel) -> list[Effect]:
     if row.phase == L1Phase.CLOSING:
         effects = _told(channel, Cue.CLOSE_POSTED, _who_closed(channel, row)) + challenge(channel)
     else:
-        effects = keep_words(channel, row)
+        effects = [*keep_words(channel, row), *close_again(channel)]
     effects += _show_resume(channel, row)
     effects += answer_demands(channel, row)
     if channel.phase in (Phase.FROZEN, Phase.ON_CHAIN):

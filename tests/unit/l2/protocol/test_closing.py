@@ -1,6 +1,7 @@
 """How a channel ends: together, alone, lost; what is challenged; and that every phase can end."""
 
 import pytest
+from msgspec.structs import replace
 
 from l1.ground.faults import LocalError
 from l1.ground.hashing import digest
@@ -9,8 +10,9 @@ from l1.ground.signing import Context
 from l1.rules import state as l1_state
 from l1.rules.commitment import Head, decode_commitment, open_closing
 from l1.rules.transactions import Action, Challenge, Checkpoint, Close, CloseTogether, Settle
-from l2.protocol.events import AskCheckpoint, AskClose, BlockSeen, Declined, Submit, Written
+from l2.protocol.events import AskCheckpoint, AskClose, BlockSeen, Declined, MessageReceived, Submit, Written
 from l2.protocol.limits import BATCH_ENTRIES_AIM, WINDOW_BATCHES
+from l2.protocol.messages import Message
 from l2.protocol.phases import PHASES, Cue, Phase, advance
 from tests.unit.l2.protocol.stories import CONSENTED, access, access_terms, granted, request, request_terms, write
 from tests.unit.l2.protocol.world import CHAIN, KEYS, NOW_MS, OPENING, Pair
@@ -135,6 +137,45 @@ def test_alone_posts_the_newest_pair() -> None:
     assert pair.channels[0].phase is Phase.CLOSING
     pair.crash(0)
     assert pair.channels[0].phase is Phase.CLOSING
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_close_that_a_crash_kept_from_the_chain_is_posted_by_the_next_process(*, lost: bool, frozen: bool) -> None:
+    pair = Pair()
+    granted(pair)
+    if frozen:
+        pair.do(0, MessageReceived(Message.BATCH, b"rubbish"))
+        assert pair.channels[0].phase is Phase.FROZEN
+    pair.do(0, close(alone=True, lost=lost))
+    decided = submitted(pair, 0)[-1]
+    assert posted_again(pair) == [], "this process is still asking"
+    pair.crash(0)
+    assert posted_again(pair) == [decided]
+    assert posted_again(pair) == [], "once for each process"
+    pair.crash(0)
+    assert posted_again(pair, closing_row(pair, posted=0)) == [], "the chain has one"
+
+
+def posted_again(pair: Pair, row: l1_state.Channel | None = None) -> list[Action]:
+    """The closes that side 0 brings to the chain when it shows the channel open, or as `row`."""
+    row = replace(closing_row(pair, posted=0), phase=l1_state.Phase.OPEN, closer=None) if row is None else row
+    pair.height += 1
+    effects = pair.do(0, BlockSeen(height=pair.height, clock_ms=NOW_MS, row=row))
+    return [effect.action for effect in effects if isinstance(effect, Submit) and isinstance(effect.action, Close)]
+
+
+def test_a_close_together_that_a_crash_kept_from_the_chain_is_agreed_on_again() -> None:
+    pair = Pair()
+    granted(pair)
+    pair.do(0, close())
+    pair.settle()
+    together = check_together(pair)
+    for side in (0, 1):
+        pair.effects[side].clear()
+        pair.restart(side)
+        assert submitted(pair, side)[-1] == together
+    pair.check()
 
 
 def test_lost_posts_nothing_of_its_own() -> None:
