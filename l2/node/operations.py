@@ -30,7 +30,7 @@ from l2.protocol.events import AskCheckpoint, AskClose, Submit
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
 from l2.protocol.proof_file import proof_fields
-from l2.protocol.proofs import build_proof
+from l2.protocol.proofs import prove_entry
 from l2.protocol.rows import Rows
 from l2.protocol.stored import check_stored
 from l2.protocol.watch import challenge as stale_challenge
@@ -57,8 +57,10 @@ class Operations:
         return channel
 
     async def prove(self, channel: bytes, side: int, index: int) -> dict[str, Any]:
-        """A self-contained proof that an entry stands in a log of ours or the peer's."""
-        return proof_fields(build_proof(self.hospital.keeper(channel).channel, side, index))
+        """A self-contained proof that an entry stands in a log of ours or the peer's, verified before it is shown."""
+        held, registry = self.hospital.keeper(channel).channel, self.hospital.registry
+        first, second = held.row.opening.hospitals
+        return proof_fields(prove_entry(held, (registry[first], registry[second]), side, index))
 
     async def ready(self, channel: bytes) -> Keeper:
         """The keeper of a channel, once it is open and both hospitals are on the line."""

@@ -6,7 +6,7 @@ log, the writer's commitment over that head and a consistency proof tie the two 
 
 It shows that the entry was written, when and by whom, and that the peer had it; whether it is in force is a question
 to the whole logs (`fold`). It knows no files and no chain: the caller brings the registry and the channel's row, which
-it has verified. Rules PROOF-1 to PROOF-6 of docs/spec/commitments.md.
+it has verified. Rules PROOF-1 to PROOF-8 of docs/spec/commitments.md.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from l1.ground.codec import Shape, decoder
+from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l1.ground.fields import ChannelId, Digest, Size
 from l1.ground.hashing import digest
@@ -29,7 +29,7 @@ from l1.rules.log.leaves import Hidden, Opened, Part, leaf_of, read_parts
 from l1.rules.transactions import CHANNEL
 from l2.protocol.channel import Channel, commitment_at
 
-__all__ = ["EntryProof", "Verified", "build_proof", "decode_proof", "verify_entry_proof"]
+__all__ = ["EntryProof", "Verified", "build_proof", "decode_proof", "prove_entry", "verify_entry_proof"]
 
 _Hashes = Annotated[tuple[Digest, ...], Meta(max_length=2 * PROOF_HASHES_MAX)]
 
@@ -113,6 +113,25 @@ def build_proof(channel: Channel, side: int, index: int, *, show_private: bool =
         anchor=anchor,
         consistency=tuple(consistency_proof(reader.node, *sorted((settled, size)))) if anchor else (),
     )
+
+
+def prove_entry(
+    channel: Channel, hospitals: tuple[l1_state.Hospital, l1_state.Hospital], side: int, index: int
+) -> EntryProof:
+    """[PROOF-8] The proof for an entry, verified as an auditor will, by the chain's rows as we know them.
+
+    Raises `LocalError` like `build_proof`, and where what was built does not verify: it is not handed out.
+    """
+    if channel.l1 is None:
+        raise LocalError("the chain has not shown this channel yet", "try again once it has")
+    proof = build_proof(channel, side, index)
+    try:
+        shown = decode_proof(encode(proof))
+        verify_entry_proof(shown, chain=channel.context.chain, l1_channel=channel.l1, hospitals=hospitals)
+    except Refused as refused:
+        cause = f"the proof that was made of entry {index} does not verify ({refused}), so it is not handed out"
+        raise LocalError(cause, "Our store may be damaged: interward hospital doctor") from None
+    return proof
 
 
 def _private(salt: bytes, private: bytes, *, show: bool) -> Opened | Hidden | None:

@@ -10,9 +10,11 @@ from l1.rules.commitment import EMPTY_HEAD, Head, decode_commitment
 from l1.rules.log.entries import Access, Consent, Seen
 from l1.rules.log.leaves import Hidden
 from l1.rules.transactions import CHANNEL, ROOT
+from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.channel import commitment_at
 from l2.protocol.proof_file import proof_from_json, proof_to_json
-from l2.protocol.proofs import EntryProof, Verified, build_proof, verify_entry_proof
+from l2.protocol.proofs import EntryProof, Verified, build_proof, prove_entry, verify_entry_proof
+from l2.protocol.rows import batch_key
 from tests.unit.l2.protocol.stories import access, access_terms, granted
 from tests.unit.l2.protocol.world import CHAIN, KEYS, NOW_MS, OPENING, Pair
 
@@ -253,3 +255,39 @@ def test_parts_that_do_not_belong_together_are_refused(pair: Pair) -> None:
 def test_an_entry_without_private_part_is_proved_by_its_public_part_alone(pair: Pair) -> None:
     assert build_proof(pair.channels[0], 1, 0).private is None
     assert isinstance(verify(build_proof(pair.channels[0], 0, 0), row(pair)).entry, Consent)
+
+
+def test_a_proof_is_verified_before_it_is_handed_out() -> None:
+    pair = Pair()
+    granted(pair)
+    channel = pair.channels[0]
+    with pytest.raises(LocalError, match="has not shown this channel"):
+        prove_entry(channel, HOSPITALS, 0, GRANT)
+    channel.l1 = row(pair)
+    proof = prove_entry(channel, HOSPITALS, 0, GRANT)
+    assert proof == build_proof(channel, 0, GRANT)
+    channel.l1 = forked(row(pair), proof)
+    with pytest.raises(LocalError, match=r"does not verify .* not handed out"):
+        prove_entry(channel, HOSPITALS, 0, GRANT)
+
+
+def test_a_proof_out_of_a_damaged_store_is_not_handed_out() -> None:
+    pair = Pair()
+    granted(pair)
+    first = pair.channels[0].readers[0].first_of(GRANT)
+    key = batch_key(0, first)
+    batch = decode_batch(pair.stores[0].get(key) or b"")
+    publics = list(batch.publics)
+    publics[GRANT - first] = publics[GRANT - first][:-1] + bytes([publics[GRANT - first][-1] ^ 1])
+    pair.stores[0].put([(key, encode_batch(tuple(publics), batch.privates, batch.commitment))])
+    pair.crash(0)
+    channel = pair.channels[0]
+    channel.l1 = row(pair)
+    with pytest.raises((LocalError, Refused)):
+        prove_entry(channel, HOSPITALS, 0, GRANT)
+
+
+def forked(l1_channel: l1_state.Channel, proof: EntryProof) -> l1_state.Channel:
+    """The chain settled another head of side 0's log at the size that the proof stands on."""
+    settled = Head(size=decode_commitment(proof.commitment.body).size, root=digest(b"another"))
+    return replace(l1_channel, sides=(replace(l1_channel.sides[0], settled=settled), l1_channel.sides[1]))
