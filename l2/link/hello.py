@@ -25,6 +25,7 @@ from l1.rules.state import Hospital
 from l1.rules.transactions import CHANNEL, TLS
 
 __all__ = [
+    "ALIVE",
     "HELLO",
     "HELLO_BYTES_MAX",
     "LINE_MESSAGES",
@@ -49,6 +50,7 @@ HELLO = 250
 PROOF = 252
 WELCOME = 254
 REFUSAL = 255  # why the sender closes; odd, since ignoring it changes nothing
+ALIVE = 253  # nothing but that the sender is there: whoever does not know it passes over it, as over any odd type
 LINE_MESSAGES = frozenset({HELLO, PROOF, WELCOME, REFUSAL})
 """Types 250 to 255 belong to the line; what runs over it has those below."""
 

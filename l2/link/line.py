@@ -16,7 +16,17 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused
 from l1.rules.state import Hospital
 from l2.link.frames import FrameReader, FrameWriter, Message
-from l2.link.hello import HELLO_BYTES_MAX, LINE_MESSAGES, REFUSAL, Hello, Refusal, Role, check_counts, decode_refusal
+from l2.link.hello import (
+    ALIVE,
+    HELLO_BYTES_MAX,
+    LINE_MESSAGES,
+    REFUSAL,
+    Hello,
+    Refusal,
+    Role,
+    check_counts,
+    decode_refusal,
+)
 
 __all__ = ["Limits", "Line", "LineClosed", "Meter"]
 
@@ -31,6 +41,8 @@ class Limits:
 
     handshake_s: float = 10.0  # TLS and hello, on a slow hospital line
     send_s: float = 60.0  # a peer that reads nothing for so long is gone
+    beat_s: float = 15.0  # who has said nothing for so long says that it is there
+    silent_s: float = 60.0  # who says nothing for so long is gone, or the network in between swallows it
     unproved_max: int = 64  # connections that have not proved who they are
     unproved_per_address_max: int = 16  # so that one address cannot keep all others out
     lines_per_peer_max: int = 1_100  # a thousand channels with one hospital, and its record pulls
@@ -88,6 +100,7 @@ class Line:
         self._arrived: deque[Message] = deque()
         self._end: LineClosed | None = None
         self._sending = trio.Lock()
+        self._beaten = 0  # how much we had sent at the last beat
 
     def introduce(self, hello: Hello, fingerprint: bytes, known: Iterable[int], meter: Meter | None = None) -> None:
         """The peer is proved: from now on the messages in `known` may come, up to the full size."""
@@ -119,6 +132,14 @@ class Line:
                 raise LineClosed(f"the peer took nothing for {self._limits.send_s:g} s") from None
             self.bytes_out += len(data)
 
+    async def beat(self) -> None:
+        """[LINE-14] To be called every `beat_s`: who has said nothing since the last time says that it is there.
+
+        Raises `LineClosed`. What is on its way already is a sign of life too."""
+        if self.bytes_out == self._beaten and not self._sending.locked():
+            await self.send(ALIVE, b"")
+        self._beaten = self.bytes_out
+
     async def receive(self) -> Message:
         """The next message. Raises `LineClosed` at the end of the line, `Refused` for what no honest peer sends."""
         if not self._arrived:
@@ -145,8 +166,12 @@ class Line:
         return messages
 
     async def _receive_bytes(self) -> bytes | bytearray:
+        silent_s = self._limits.silent_s
         try:
-            data = await self._stream.receive_some(_RECEIVE_BYTES)
+            with trio.fail_after(silent_s):
+                data = await self._stream.receive_some(_RECEIVE_BYTES)
+        except trio.TooSlowError:
+            raise LineClosed(f"the peer said nothing for {silent_s:g} s, not even that it is there") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise LineClosed(_reason(error)) from None
         if not data:

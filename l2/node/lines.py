@@ -5,7 +5,9 @@ of its own, so that one stuck channel never slows another; record bodies travel 
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
+from weakref import WeakSet
 
 import structlog
 import trio
@@ -65,6 +67,7 @@ class Lines:
         self._hospital, self._first = hospital, first
         self._propose, self._serve_pulls = propose, serve_pulls
         self._outdated = trio.Condition()
+        self._dialled: WeakSet[Line] = WeakSet()  # for whatever; who dialled knows how long
         me = Identity(
             chain=hospital.reader.chain,
             hospital=hospital.id,
@@ -123,6 +126,14 @@ class Lines:
         """Answer lines until cancelled."""
         await serve(self._station, listeners, self._answer, _report)
 
+    async def keep_alive(self) -> None:
+        """[LINE-14] Until cancelled: every line says now and then that we are there."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await trio.sleep(self._station.limits.beat_s)
+                for line in {*self._hospital.lines, *self._dialled}:
+                    nursery.start_soon(_beat, line)
+
     async def _answer(self, line: Line) -> None:
         with self._hospital.counting(line):
             if line.role is Role.RECORDS:
@@ -145,7 +156,9 @@ class Lines:
         if found is None:
             raise Refused(Fault.UNKNOWN_HOSPITAL, f"the chain knows no hospital {peer[:4].hex()}…")
         host, port = split_address(found.endpoint)
-        return await connect(self._station, host, port, peer=peer, role=role)
+        line = await connect(self._station, host, port, peer=peer, role=role)
+        self._dialled.add(line)
+        return line
 
     async def keep_dialled(self, keeper: Keeper) -> None:
         """Keep a line to the peer of a channel that we opened, until the channel is settled."""
@@ -217,6 +230,11 @@ class Lines:
             except Refused as refused:
                 log.warning("line cut", who=line.peer[:4].hex(), why=str(refused))
                 await line.refuse(refused)
+
+
+async def _beat(line: Line) -> None:
+    with suppress(LineClosed):  # whoever receives from it notices
+        await line.beat()
 
 
 def _report(who: str, why: Exception) -> None:

@@ -257,6 +257,7 @@ async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
     bound = listeners[0].socket.getsockname()
     hospital.endpoint = f"{bound[0]}:{bound[1]}"
     nursery.start_soon(process.lines.serve, listeners)
+    nursery.start_soon(process.lines.keep_alive)
     await nursery.start(process.operations.towers.run)
     nursery.start_soon(process.operations.rotation.run)
     desk_host, desk_port = split_address(hospital.config.desk)

@@ -1,4 +1,4 @@
-"""A wire between two processes that can be cut, or held so that both ends believe that it still stands."""
+"""A wire between two processes that can be cut, held, or made to swallow what one end says, while it seems to stand."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +20,7 @@ class Wire:
         self._scopes: set[trio.CancelScope] = set()
         self._flows = trio.Event()
         self._flows.set()
+        self._swallows: bool | None = None
 
     def cut(self) -> None:
         """Every connection breaks; new ones may be made."""
@@ -32,6 +33,11 @@ class Wire:
 
     def release(self) -> None:
         self._flows.set()
+
+    def swallow(self, *, answers: bool | None) -> None:
+        """From now on what the target says (`answers`), or what is said to it, vanishes, while TCP goes on well at both
+        ends; None: no more, for new connections."""
+        self._swallows = answers
 
     async def serve(self, stream: trio.SocketStream) -> None:
         with trio.CancelScope() as scope, suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -50,8 +56,12 @@ class Wire:
         self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope, answers: bool = False
     ) -> None:
         with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            swallowed = False
             while data := await source.receive_some(CHUNK_BYTES):
                 await self._flows.wait()
+                swallowed = swallowed or self._swallows is answers
+                if swallowed:
+                    continue
                 self.answered_bytes += len(data) * answers
                 await sink.send_all(data)
         scope.cancel()

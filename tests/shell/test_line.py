@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from l1.ground.faults import Fault, Refused
-from l2.link import Limits, LineClosed, Role, Station
+from l2.link import Limits, Line, LineClosed, Role, Station
+from l2.link.frames import HEADER_BYTES
 from l2.link.hello import Hello
 from tests.shell.meeting import BATCH, CHAIN, NOTE, NOW_MS, World, lines, signed_header
 
@@ -46,6 +48,47 @@ async def test_the_end_of_the_stream_is_the_end_of_the_line(alice: Station, bob:
             await theirs.receive()
         with pytest.raises(LineClosed):
             await ours.send(BATCH, b"")
+
+
+async def test_who_hears_nothing_at_all_ends_the_line(alice: Station, bob: Station, autojump_clock: MockClock) -> None:
+    """The stream stands, and swallows what the peer says: only time tells."""
+    async with lines(alice, bob) as (ours, _):
+        began = trio.current_time()
+        with pytest.raises(LineClosed, match="said nothing for 60 s"):
+            await ours.receive()
+        assert trio.current_time() - began == Limits().silent_s
+
+
+async def test_a_line_on_which_nobody_has_anything_to_say_stands(
+    alice: Station, bob: Station, autojump_clock: MockClock
+) -> None:
+    async with lines(alice, bob) as (ours, theirs), trio.open_nursery() as nursery:
+        for line in (ours, theirs):
+            nursery.start_soon(beat, line)
+            nursery.start_soon(line.receive)
+        await trio.sleep(3_600)
+        nursery.cancel_scope.cancel()
+    assert max(ours.bytes_out, theirs.bytes_out) < 4_000
+
+
+async def beat(line: Line) -> None:
+    while True:
+        await trio.sleep(Limits().beat_s)
+        await line.beat()
+
+
+async def test_nothing_is_said_for_its_own_sake_on_a_busy_line(
+    alice: Station, bob: Station, autojump_clock: MockClock
+) -> None:
+    async with lines(alice, bob) as (ours, theirs):
+        await ours.send(BATCH, b"one")
+        before = ours.bytes_out
+        await ours.beat()
+        assert ours.bytes_out == before
+        await ours.beat()
+        assert ours.bytes_out == before + HEADER_BYTES
+        await ours.send(BATCH, b"two")
+        assert [await theirs.receive() for _ in "ab"] == [(BATCH, b"one"), (BATCH, b"two")]
 
 
 async def test_live_lines_are_cut_when_a_key_is_revoked(world: World, alice: Station, bob: Station) -> None:
