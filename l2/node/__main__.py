@@ -10,13 +10,14 @@ import msgspec
 import trio
 
 from l1.ground.faults import LocalError, Refused
-from l1.serving import ask_password, check_url, first_of, log_to_stderr, read_file, split_address
+from l1.serving import ask_password, check_url, first_of, is_of_disk, log_to_stderr, read_file, split_address
 from l2.node.doctor import examine
 from l2.node.folder import PIN, Config, Folder, HsmConfig, make_folder
 from l2.node.keys import Hsm, HsmSigner
 from l2.node.offline import close_from_folder
 from l2.node.recovery import restore_from_backup, restore_from_peers
 from l2.node.run import run_hospital
+from l2.node.store import disk_failed
 from l2.protocol.rows import REMEDY
 
 
@@ -123,6 +124,8 @@ def main() -> int:
         return 130
     except Exception as error:
         cause = first_of(error)
+        if is_of_disk(cause):
+            cause = disk_failed(cause)
         if not isinstance(cause, (LocalError, Refused, lmdb.Error)):
             raise
         said = f"a store of the folder failed ({cause}). {REMEDY}" if isinstance(cause, lmdb.Error) else str(cause)

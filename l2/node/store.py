@@ -33,7 +33,7 @@ REMEMBERED = 8  # syncs over which the disk's time is averaged
 _CHANNEL_BYTES = 32
 
 
-def disk_failed(error: Exception) -> LocalError:
+def disk_failed(error: BaseException) -> LocalError:
     """What ends the process when a sync fails or the disk is full."""
     cause = f"the disk did not take what had to be written ({error})"
     return LocalError(cause, "Free space or replace the disk, then start again: nothing was sent.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from l1.ground.faults import LocalError, Refused
-from l1.serving import ask_password, check_url, first_of, log_to_stderr, read_file, split_address
+from l1.serving import ask_password, check_url, first_of, is_of_disk, log_to_stderr, read_file, split_address
 from l2.tower.folder import Config, Folder, make_folder
 from l2.tower.run import run_tower
 
@@ -54,6 +54,8 @@ def main() -> int:
         return 130
     except Exception as error:
         cause = first_of(error)
+        if is_of_disk(cause):
+            cause = LocalError(f"the disk failed ({cause})", "Free space or replace the disk, then start again.")
         if not isinstance(cause, (LocalError, Refused)):
             raise
         sys.stderr.write(f"error: {cause}\n")

@@ -9,13 +9,25 @@ from pathlib import Path
 
 from client.demo.play import GIFT
 from client.demo.records import BOND, DEPOSIT
+from client.demo.workload import indices_of
 from client.demo.world import Hospital, World, open_world, wait_until
 from l1.ground.codes import Label, MediaType, RecordClass, mask
+from l1.ground.faults import LocalError, Refused
 from l1.ground.hashing import digest
 from l2.desk import words
 from l2.desk.drafts import ConsentDraft, Draft, GrantDraft
 
-__all__ = ["both_open", "consents", "fails", "grants", "open_channel", "pair", "run_arguments"]
+__all__ = [
+    "both_open",
+    "consents",
+    "ends_by_itself",
+    "fails",
+    "grants",
+    "open_channel",
+    "pair",
+    "run_arguments",
+    "write_until_it_ends",
+]
 
 START_S = 60.0
 UNTIL_MS = 4_000_000_000_000
@@ -61,6 +73,32 @@ async def both_open(a: Hospital, b: Hospital, channel: str) -> None:
         return len(found) == 2 and all(view.state == "open" for view in found)
 
     await wait_until("the channel is open at both hospitals", are_open, START_S)
+
+
+async def write_until_it_ends(hospital: Hospital, channel: str) -> int:
+    """Append until the hospital dies; how long its log is known to be."""
+    known, number = 0, 0
+    while True:
+        try:
+            written = await hospital.desk.append(channel, consents("disk", number, 500))
+        except (Refused, LocalError):
+            return known
+        known, number = max(indices_of(written.runs)) + 1, number + 500
+
+
+async def ends_by_itself(world: World, hospital: Hospital) -> None:
+    """The hospital ends, and says in one line that its disk is why."""
+
+    async def ended() -> bool:
+        return not hospital.node.is_running
+
+    await wait_until("the hospital has ended", ended, 60)
+    said = world.log(hospital.name).read_text()
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert errors
+    assert "the disk did not take what had to be written" in errors[-1]
+    assert "Free space" in errors[-1]
+    assert "Traceback" not in said
 
 
 def consents(name: str, start: int, count: int) -> list[Draft]:

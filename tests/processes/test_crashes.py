@@ -11,10 +11,16 @@ from pathlib import Path
 import pytest
 import trio
 
-from client.demo.workload import indices_of
-from client.demo.world import Hospital, World, wait_until
-from l1.ground.faults import LocalError, Refused
-from tests.processes.hospitals import both_open, consents, open_channel, pair, run_arguments
+from client.demo.world import Hospital
+from tests.processes.hospitals import (
+    both_open,
+    consents,
+    ends_by_itself,
+    open_channel,
+    pair,
+    run_arguments,
+    write_until_it_ends,
+)
 from tests.processes.no_sync import SYSCALLS
 from tests.processes.storm import open_storm
 
@@ -37,30 +43,6 @@ async def test_nothing_acknowledged_is_lost_in_a_storm(tmp_path: Path, seed: int
             assert len(storm.ledger.heads_seen) > KILLS
 
 
-async def _write_until_it_ends(hospital: Hospital, channel: str) -> int:
-    """Append until the hospital dies; how long its log is known to be."""
-    known, number = 0, 0
-    while True:
-        try:
-            written = await hospital.desk.append(channel, consents("disk", number, 500))
-        except (Refused, LocalError):
-            return known
-        known, number = max(indices_of(written.runs)) + 1, number + 500
-
-
-async def _ends_by_itself(world: World, hospital: Hospital) -> None:
-    async def ended() -> bool:
-        return not hospital.node.is_running
-
-    await wait_until("the hospital has ended", ended, 60)
-    said = world.log(hospital.name).read_text()
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert errors
-    assert "the disk did not take what had to be written" in errors[-1]
-    assert "Free space" in errors[-1]
-    assert "Traceback" not in said
-
-
 async def _comes_back(a: Hospital, b: Hospital, channel: str, known: int) -> None:
     """Started again, A has all that was acknowledged, and the channel goes on."""
     await a.close_desk()
@@ -81,9 +63,9 @@ async def test_a_full_disk_ends_the_hospital_and_loses_nothing(tmp_path: Path) -
         limit = (a.folder / "channels.mdb").stat().st_size + 2**20
         resource.prlimit(a.node.pid, resource.RLIMIT_FSIZE, (limit, limit))
         with trio.fail_after(60):
-            known = await _write_until_it_ends(a, channel)
+            known = await write_until_it_ends(a, channel)
         assert known
-        await _ends_by_itself(world, a)
+        await ends_by_itself(world, a)
         await _comes_back(a, b, channel, known)
 
 
@@ -99,6 +81,6 @@ async def test_a_failing_sync_ends_the_hospital_and_loses_nothing(tmp_path: Path
         await a.desk.append(channel, consents("before", 0, 1_000))
         node.signal(signal.SIGUSR1)
         with trio.fail_after(60):
-            known = await _write_until_it_ends(a, channel)
-        await _ends_by_itself(world, a)
+            known = await write_until_it_ends(a, channel)
+        await ends_by_itself(world, a)
         await _comes_back(a, b, channel, max(known, 1_000))

@@ -17,6 +17,7 @@ from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
 from l1.serving import Migration, bring_up_to_date, check_whole
 from l2.node.bodies.ring import Ring, decode_ring
+from l2.node.store import disk_failed
 from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
 
 __all__ = ["Entropy", "Index", "Table"]
@@ -53,7 +54,8 @@ class Index:
             self._key = self._open_keys(path, kek)
         except lmdb.Error as error:
             self._env.close()
-            raise LocalError(f"{path} is damaged ({error})", _REMEDY) from None
+            full = isinstance(error, lmdb.DiskError)
+            raise disk_failed(error) if full else LocalError(f"{path} is damaged ({error})", _REMEDY) from None
         except BaseException:
             self._env.close()
             raise
