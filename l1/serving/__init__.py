@@ -10,10 +10,10 @@ from l1.serving.folders import FileReader, make_directory, read_file, write_conf
 from l1.serving.listening import bind, serve
 from l1.serving.openapi import Api, Endpoint, Parameter, document, reference_page
 from l1.serving.pages import check_metas, check_pages
-from l1.serving.process import PASSWORD, ask_password, first_of, hold_lock, is_of_disk, log_to_stderr, write_new
+from l1.serving.process import PASSWORD, ask_password, first_of, hold_lock, log_to_stderr, write_new
 from l1.serving.requests import body_of, hex_in_path, number, unhex
 from l1.serving.schema import Migration, bring_up_to_date, check_version
-from l1.serving.whole import check_whole
+from l1.serving.whole import check_whole, is_of_disk
 
 __all__ = [
     "Api",

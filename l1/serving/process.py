@@ -1,6 +1,5 @@
 """What a node's process does however it is called: ask for the password, log, hold its folder, say why it ended."""
 
-import errno
 import fcntl
 import logging
 import os
@@ -10,14 +9,11 @@ from contextlib import contextmanager
 from getpass import getpass
 from pathlib import Path
 
-import lmdb
 import structlog
 
 from l1.ground.faults import LocalError
 
-__all__ = ["PASSWORD", "ask_password", "first_of", "hold_lock", "is_of_disk", "log_to_stderr", "write_new"]
-
-_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+__all__ = ["PASSWORD", "ask_password", "first_of", "hold_lock", "log_to_stderr", "write_new"]
 
 PASSWORD = "INTERWARD_PASSWORD"
 
@@ -50,12 +46,6 @@ def first_of(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def is_of_disk(error: BaseException) -> bool:
-    """Whether a disk did not take, or give, what it should: full, over a quota, failing, or mounted for reading."""
-    number = getattr(error, "errno", None)
-    return isinstance(error, lmdb.DiskError) or (isinstance(error, OSError) and number in _OF_DISK)
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -5,13 +5,22 @@ So the pages are walked before the file is opened (`pages`), and free pages that
 zeros, so that the file is as long as its own header says.
 """
 
+import errno
 import os
 from pathlib import Path
 
 from l1.ground.faults import LocalError, Refused
 from l1.serving.pages import PAGE_BYTES, check_pages
 
-__all__ = ["check_whole"]
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+__all__ = ["check_whole", "is_of_disk"]
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """Whether a disk did not take, or give, what it should: full, over a quota, failing, or mounted for reading."""
+    number = getattr(error, "errno", None)
+    return isinstance(error, lmdb.DiskError) or (isinstance(error, OSError) and number in _OF_DISK)
 
 
 def check_whole(path: Path, remedy: str) -> None:
