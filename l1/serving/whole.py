@@ -19,8 +19,7 @@ __all__ = ["check_whole", "is_of_disk"]
 
 def is_of_disk(error: BaseException) -> bool:
     """Whether a disk did not take, or give, what it should: full, over a quota, failing, or mounted for reading."""
-    number = getattr(error, "errno", None)
-    return isinstance(error, lmdb.DiskError) or (isinstance(error, OSError) and number in _OF_DISK)
+    return isinstance(error, OSError) and error.errno in _OF_DISK
 
 
 def check_whole(path: Path, remedy: str) -> None:

@@ -124,7 +124,7 @@ def main() -> int:
         return 130
     except Exception as error:
         cause = first_of(error)
-        if is_of_disk(cause):
+        if is_of_disk(cause) or isinstance(cause, lmdb.DiskError):
             cause = disk_failed(cause)
         if not isinstance(cause, (LocalError, Refused, lmdb.Error)):
             raise
