@@ -3,15 +3,19 @@
 Knows the admission file and the registrar's sealed key. The chain checks everything again.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+
 import msgspec
 
+from client.places import read_file
 from l1.ground.faults import LocalError
 from l1.ground.sealed import open_sealed
 from l1.ground.signing import PrivateKey
 from l1.reader import Included, Reader
 from l1.rules.transactions import Admit, Transfer, account_of
 
-__all__ = ["admit", "open_key", "read_admission"]
+__all__ = ["admit", "read_admission", "registrar_of"]
 
 DEADLINE_S = 30.0
 
@@ -44,9 +48,12 @@ def read_admission(content: bytes) -> Admit:
         raise LocalError(f"this is not an admission ({error})", remedy) from None
 
 
-def open_key(sealed: bytes, password: str) -> PrivateKey:
-    """The private key of a sealed key file. Raises `Refused` for a wrong password or a damaged file."""
-    return PrivateKey(open_sealed(sealed, password))
+def registrar_of(folder: Path | None, password: Callable[[], str]) -> PrivateKey:
+    """The registrar's key in a chain's folder. Raises `LocalError` without one, `Refused` for a wrong password."""
+    if folder is None:
+        raise LocalError("the registrar's key is not named", "Give --folder: the chain's folder with registrar.key.")
+    sealed = read_file(folder / "registrar.key", "Use the folder that `interward chain init` made.")
+    return PrivateKey(open_sealed(sealed, password()))
 
 
 async def admit(reader: Reader, registrar: PrivateKey, admission: Admit, gift: int) -> tuple[bytes, Included]:

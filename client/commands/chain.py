@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from client.commands.chain_parameters import parameters
 from client.output import Result, facts_table, rows_table, verb
 from client.places import become, chain_options, chain_reader, node_command, now_ms, password
 from client.wording import duration, moment
@@ -34,6 +35,11 @@ FOLDER = click.option("--folder", "-F", envvar="INTERWARD_CHAIN", required=True,
 @click.option("--window-min-ms", type=MS, default=2_000, show_default=True, help="Least challenge window.")
 @click.option("--fee", type=click.IntRange(0), default=0, show_default=True, help="Credits for every transaction.")
 @click.option("--fee-per-kib", type=click.IntRange(0), default=0, show_default=True, help="And for every KiB of it.")
+@click.option(
+    "--allowance",
+    type=click.IntRange(0),
+    help="What a channel key may take for fees from its hospital in one key window.  [default: a thousand fees]",
+)
 def init(
     *,
     folder: Path,
@@ -44,12 +50,14 @@ def init(
     window_min_ms: int,
     fee: int,
     fee_per_kib: int,
+    allowance: int | None,
 ) -> None:
     """Make a new chain: genesis.json, authority.key, registrar.key, config.toml. The registrar owns all credits."""
     command = node_command(
         *("l1.node", "init", "--folder", folder, "--name", name, "--credits", total),
         *("--heartbeat-ms", heartbeat_ms, "--block-ms", block_ms, "--window-min-ms", window_min_ms),
         *("--fee", fee, "--fee-per-kib", fee_per_kib),
+        *(() if allowance is None else ("--allowance", allowance)),
     )
     status = subprocess.run(command, check=False).returncode
     if status:
@@ -176,6 +184,29 @@ async def verify(folder: Path | None, url: str | None, genesis: Path | None) -> 
     )
 
 
+@verb(chain, "pay")
+@click.argument("account")
+@click.argument("credits", type=click.IntRange(1, CREDITS_MAX))
+@chain_options
+async def pay(account: str, credits: int, folder: Path | None, url: str | None, genesis: Path | None) -> Result:  # noqa: A002
+    """Give CREDITS to ACCOUNT (its id in hex), as the registrar of the chain in --folder.
+
+    \b
+    A watchtower's account:   interward tower status
+    A hospital's account:     its id, as in `interward hospital status`
+    """
+    from client.admission import registrar_of
+    from l1.rules.transactions import Transfer
+
+    wanted = _hex(account, 20)
+    registrar = registrar_of(folder, password)
+    async with chain_reader(folder, url, genesis) as reader:
+        included = await reader.send(registrar, Transfer(to=wanted, amount=credits))
+        found = await reader.account(wanted)
+    data = {"account": account, "paid": credits, "height": included.height, "credits": found.credits if found else 0}
+    return Result(data, f"{credits:,} credits paid in block {included.height}; the account has {data['credits']:,}.")
+
+
 @chain.group()
 def hospital() -> None:
     """The hospitals that the chain knows, and admitting one."""
@@ -201,13 +232,10 @@ async def admit_hospital(
     admission: Path, gift: int, folder: Path | None, url: str | None, genesis: Path | None
 ) -> Result:
     """Admit a hospital, as the registrar of the chain in --folder. ADMISSION is what `hospital init` wrote."""
-    from client.admission import admit, open_key, read_admission
+    from client.admission import admit, read_admission, registrar_of
 
-    if folder is None:
-        raise LocalError("the registrar's key is not named", "Give --folder: the chain's folder with registrar.key.")
     wanted = read_admission(read_file(admission, "Use the admission.json that `interward hospital init` wrote."))
-    sealed = read_file(folder / "registrar.key", "Use the folder that `interward chain init` made.")
-    registrar = open_key(sealed, password())
+    registrar = registrar_of(folder, password)
     async with chain_reader(folder, url, genesis) as reader:
         made, included = await admit(reader, registrar, wanted, gift)
     data = {"hospital": made.hex(), "name": wanted.name, "credits": gift, "height": included.height}
@@ -224,3 +252,6 @@ def _hex(text: str, size: int) -> bytes:
     if len(found) != size:
         raise LocalError(f"{text!r} is not {2 * size} hex digits", "Copy it whole.")
     return found
+
+
+chain.add_command(parameters)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from client.admission import admit, open_key, read_admission
+from client.admission import admit, read_admission, registrar_of
 from client.processes import Node, free_port, run_once, start_node
 from l1.ground.faults import LocalError
 from l1.ground.signing import PrivateKey
@@ -124,20 +124,21 @@ class World:
             raise LocalError(f"{' '.join(arguments[:3])} ended with status {status}: {said[-1]}", f"Its log is {log}")
         return printed
 
-    async def found_chain(self, *, follower: bool = True, key_window_ms: int | None = None) -> None:
-        """Make and start the chain and, if wanted, its follower."""
+    async def found_chain(self, *, follower: bool = True, key_window_ms: int | None = None, fee: int = 0) -> None:
+        """Make and start the chain and, if wanted, its follower. `fee`: for every transaction, and every KiB of it."""
         folder = self.folder / "chain"
         await self.run(
             "chain",
             _command(
                 *("l1.node", "init", "--folder", folder, "--name", "demo", "--credits", CREDITS_TOTAL),
+                *("--fee", fee, "--fee-per-kib", fee),
                 *("--heartbeat-ms", HEARTBEAT_MS, "--block-ms", BLOCK_MS, "--window-min-ms", WINDOW_MIN_MS),
                 *(() if key_window_ms is None else ("--key-window-ms", key_window_ms)),
             ),
         )
         self.chain = await self.start("chain", _command("l1.node", "run", "--folder", folder, "--port", free_port()))
         password = self.environment["INTERWARD_PASSWORD"]
-        self.registrar = open_key((folder / "registrar.key").read_bytes(), password)
+        self.registrar = registrar_of(folder, lambda: password)
         self.reader = Reader(load_genesis(self.genesis_file.read_bytes()), self.chain.url, now_ms=now_ms)
         if follower:
             await self._follow()

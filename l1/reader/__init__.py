@@ -2,7 +2,14 @@
 
 from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
-from l1.reader.genesis_file import dump_genesis, load_genesis, open_genesis
+from l1.reader.genesis_file import (
+    ParametersForm,
+    dump_genesis,
+    load_genesis,
+    open_genesis,
+    parameters_form,
+    parameters_of,
+)
 from l1.reader.headers import HeaderFile, HeaderStore, MemoryHeaders
 from l1.reader.light import Included
 from l1.reader.transport import URL_FILE, ChainUnreachable
@@ -19,4 +26,7 @@ __all__ = [
     "dump_genesis",
     "load_genesis",
     "open_genesis",
+    "ParametersForm",
+    "parameters_form",
+    "parameters_of",
 ]

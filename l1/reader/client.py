@@ -192,6 +192,10 @@ class Reader:
         assert found is not None
         return found
 
+    async def registrars(self) -> tuple[bytes, ...]:
+        """The verified public keys of those who admit hospitals and change the parameters."""
+        return await self._row(state.REGISTRARS_KEY, state.decode_registrars) or ()
+
     async def channels(self, channels: Iterable[bytes]) -> dict[bytes, Channel]:
         """The verified rows of these channels, by id; those that are verified not to exist are left out."""
         return await self._many({state.channel_key(channel): channel for channel in channels}, state.decode_channel)

@@ -14,11 +14,14 @@ from l1.ground.faults import Fault, LocalError, Refused, require
 from l1.ground.limits import ACCOUNT_BYTES, BLOCK_BYTES_MAX, VERSION
 from l1.ground.signing import check_public_key
 from l1.rules.genesis import Allocation, Genesis, Parameters, chain_id, decode_genesis
+from l1.rules.state import decode_parameters
 
-__all__ = ["dump_genesis", "load_genesis", "open_genesis"]
+__all__ = ["ParametersForm", "dump_genesis", "load_genesis", "open_genesis", "parameters_form", "parameters_of"]
 
 
-class _Parameters(msgspec.Struct, forbid_unknown_fields=True):
+class ParametersForm(msgspec.Struct, forbid_unknown_fields=True):
+    """The parameters by name, bytes in hex."""
+
     heartbeat_ms: int
     block_ms: int
     window_ms_min: int
@@ -27,6 +30,7 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True):
     key_window_ms: int
     fee: int = 0
     fee_per_kib: int = 0
+    allowance: int = 10_000
     treasury: str = "00" * ACCOUNT_BYTES
     serial: int = 0
 
@@ -44,7 +48,7 @@ class _Genesis(msgspec.Struct, forbid_unknown_fields=True):
     authority: str
     registrars: list[str]
     allocations: list[_Allocation]
-    parameters: _Parameters
+    parameters: ParametersForm
     chain: str = ""
 
 
@@ -59,9 +63,19 @@ def dump_genesis(genesis: Genesis) -> bytes:
         "authority": genesis.authority.hex(),
         "registrars": [key.hex() for key in genesis.registrars],
         "allocations": [{"account": a.account.hex(), "credits": a.credits} for a in genesis.allocations],
-        "parameters": asdict(genesis.parameters) | {"treasury": genesis.parameters.treasury.hex()},
+        "parameters": parameters_form(genesis.parameters),
     }
     return json.dumps(form, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def parameters_form(parameters: Parameters) -> dict[str, Any]:
+    return asdict(parameters) | {"treasury": parameters.treasury.hex()}
+
+
+def parameters_of(form: ParametersForm) -> Parameters:
+    """Raises `ValueError`, `Refused` (MALFORMED) for what no chain could hold."""
+    parameters = Parameters(**asdict(form) | {"treasury": bytes.fromhex(form.treasury)})
+    return decode_parameters(encode(parameters))
 
 
 def load_genesis(data: bytes) -> Genesis:
@@ -98,5 +112,5 @@ def _values(form: _Genesis) -> Genesis:
         authority=bytes.fromhex(form.authority),
         registrars=tuple(bytes.fromhex(key) for key in form.registrars),
         allocations=tuple(Allocation(account=bytes.fromhex(a.account), credits=a.credits) for a in form.allocations),
-        parameters=Parameters(**asdict(form.parameters) | {"treasury": bytes.fromhex(form.parameters.treasury)}),
+        parameters=parameters_of(form.parameters),
     )

@@ -1,16 +1,21 @@
-"""What asking the chain costs, and who may change it. Rules FEE-1 to FEE-6 and PARAMETERS-1 to PARAMETERS-4.
+"""What asking the chain costs, who pays, and who may change it. Rules FEE-1 to FEE-8, PARAMETERS-1 to PARAMETERS-4.
 
 A fee is owed for whatever stands in a block, also for what was refused there: whoever floods the chain with evidence
 that proves nothing pays for it, never the accused. Source: docs/spec/fees.md.
 """
 
+from msgspec.structs import replace
+
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, require
-from l1.ground.signing import Context, Purpose, open_signed
-from l1.rules.accounts import Asking, give, pay_from, take
-from l1.rules.genesis import Parameters, check_parameters
+from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
+from l1.rules.accounts import Asking, give, hospital_of, pay_from, take
+from l1.rules.genesis import KIB, Parameters, check_parameters
+from l1.rules.keys import can_end_things
 from l1.rules.state import PARAMETERS_KEY, Draft
 from l1.rules.transactions import (
+    CHANNEL,
+    RECOVERY,
     Action,
     Challenge,
     Checkpoint,
@@ -24,10 +29,10 @@ from l1.rules.transactions import (
     SetParameters,
 )
 
-__all__ = ["charge", "fee_of", "is_charged_on_failure", "set_parameters"]
+__all__ = ["approve", "charge", "fee_of", "is_charged_on_failure", "set_parameters"]
 
-KIB = 1024
 _EVIDENCE = (Open, Checkpoint, CloseTogether, Close, Challenge, Report, ResumeChannel, Demand, Reveal)
+_LENT_TO = (CHANNEL, RECOVERY)
 _FIXED = ("heartbeat_ms", "block_ms", "key_window_ms")
 
 
@@ -41,14 +46,39 @@ def charge(draft: Draft, asking: Asking, size_bytes: int) -> int:
     parameters = draft.get_parameters()
     fee = fee_of(parameters, size_bytes)
     if fee:
-        take(draft, pay_from(draft, asking), fee)
+        take(draft, _payer(draft, asking, fee, parameters), fee)
         give(draft, parameters.treasury, fee)
     return fee
+
+
+def _payer(draft: Draft, asking: Asking, fee: int, parameters: Parameters) -> bytes:
+    """[FEE-6] The asking key's own account; [FEE-7] where that cannot, the hospital whose channel or recovery key it
+    is, as long as the key can end things, and up to the allowance of one key window."""
+    payer = pay_from(draft, asking)
+    found = hospital_of(draft, asking.account)
+    if found is None or draft.get_account(payer).credits >= fee:
+        return payer
+    hospital, key = found
+    if key.kind not in _LENT_TO or not can_end_things(hospital, key, asking.clock_ms):
+        return payer
+    owner = draft.get_owner(asking.account)
+    assert owner is not None, "whose hospital is known has an owner row"
+    window = asking.clock_ms // parameters.key_window_ms
+    lent = fee + (owner.lent if owner.window == window else 0)
+    left = parameters.allowance + fee - lent
+    require(lent <= parameters.allowance, Fault.TOO_FEW_CREDITS, f"the key's allowance of this window has {left} left")
+    draft.put_owner(asking.account, replace(owner, window=window, lent=lent))
+    return hospital.id
 
 
 def is_charged_on_failure(action: Action) -> bool:
     """[FEE-4] What brings signatures or proofs to be checked. The rest is refused before it reaches a block."""
     return isinstance(action, _EVIDENCE)
+
+
+def approve(registrar: Signer, chain: bytes, wanted: Parameters) -> tuple[bytes, bytes]:
+    """[PARAMETERS-1] A registrar's key and its signature: it agrees to exactly these."""
+    return registrar.public_key, sign(registrar, Purpose.PARAMETERS, Context(chain=chain), encode(wanted))
 
 
 def set_parameters(draft: Draft, asking: Asking, action: SetParameters) -> None:

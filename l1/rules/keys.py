@@ -12,6 +12,7 @@ from l1.rules.state import Channel, Hospital, Key
 from l1.rules.transactions import CHANNEL, RECOVERY, ROOT, SEALING
 
 __all__ = [
+    "can_end_things",
     "channel_keys_here",
     "commitment_key",
     "counting_keys",
@@ -36,6 +37,12 @@ def counting_keys(hospital: Hospital, kind: int, clock_ms: int) -> list[Key]:
 def _counts(hospital: Hospital, key: Key, clock_ms: int) -> bool:
     in_force = key.revoked_at_ms is None and key.valid_from_ms <= clock_ms < key.valid_until_ms
     return in_force and not gave_way(hospital, key, clock_ms)
+
+
+def can_end_things(hospital: Hospital, key: Key, clock_ms: int) -> bool:
+    """[CLOSE-3] Begun, not revoked, not given way. It may have expired: what a key began, it can end."""
+    begun = key.revoked_at_ms is None and key.valid_from_ms <= clock_ms
+    return begun and not gave_way(hospital, key, clock_ms)
 
 
 def _is_recovered(hospital: Hospital, key: Key) -> bool:

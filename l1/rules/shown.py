@@ -11,7 +11,7 @@ from l1.ground.faults import Fault, Refused, require
 from l1.ground.signing import Context
 from l1.rules.accounts import Asking, asking_hospital
 from l1.rules.commitment import Commitment, Signed, decode_commitment, open_commitment
-from l1.rules.keys import commitment_key, gave_way
+from l1.rules.keys import can_end_things, commitment_key
 from l1.rules.state import Channel, Draft, Hospital, SideState
 from l1.rules.transactions import CHANNEL, ROOT
 
@@ -68,8 +68,7 @@ def side_of(channel: Channel, hospital: bytes) -> int:
 def acting_side(draft: Draft, channel: Channel, asking: Asking) -> int:
     """[CLOSE-3] The side of the asking root or channel key, if it is not revoked. An expired one still ends things."""
     hospital, key = asking_hospital(draft, asking)
-    ended = key.revoked_at_ms is not None or gave_way(hospital, key, asking.clock_ms)
-    acts = key.valid_from_ms <= asking.clock_ms and not ended and key.kind in (ROOT, CHANNEL)
+    acts = key.kind in (ROOT, CHANNEL) and can_end_things(hospital, key, asking.clock_ms)
     require(acts, Fault.NOT_AUTHORISED, f"key {key.number} may not do this to a channel")
     return side_of(channel, hospital.id)
 

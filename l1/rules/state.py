@@ -90,10 +90,15 @@ class Hospital(Shape, frozen=True):
 
 
 class Owner(Shape, frozen=True):
-    """Whose key it is that an account was made of: a signing key belongs to one hospital only, for ever."""
+    """Whose key it is that an account was made of: a signing key belongs to one hospital only, for ever.
+
+    `lent` credits of its hospital paid for what the key asked in key window number `window` (FEE-7).
+    """
 
     hospital: AccountId
     number: KeyNumber
+    window: Size = 0
+    lent: Credits = 0
 
 
 class Delegation(Shape, frozen=True):

@@ -92,14 +92,14 @@ async def file_case(hospital: Hospital, channel: bytes, number: int) -> CaseFile
     """Report a case now. Raises `Refused` with the chain's fault: it may have been reported already."""
     case = _case(hospital, channel, number)
     action = Report(channel=channel, evidence=decode_evidence(case.evidence))
-    included = await hospital.reader.send(hospital.acting_signer(), action, SEND_S)
+    included = await hospital.ask_chain(action, SEND_S)
     return CaseFiled(height=included.height)
 
 
 async def demand_release(hospital: Hospital, channel: bytes, receipt: int) -> CaseFiled:
     """Have the chain demand the secret that our receipt is for. Unanswered within a window, the peer forfeits."""
     submit = ask_secret(hospital.keeper(channel).channel, receipt)
-    included = await hospital.reader.send(hospital.acting_signer(), submit.action, SEND_S)
+    included = await hospital.ask_chain(submit.action, SEND_S)
     return CaseFiled(height=included.height)
 
 

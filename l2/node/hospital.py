@@ -13,9 +13,10 @@ import trio
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.signing import Signer
 from l1.reader.client import Reader
+from l1.reader.light import Included
 from l1.reader.transport import ChainUnreachable
 from l1.rules import state as l1_state
-from l1.rules.transactions import ROOT
+from l1.rules.transactions import ROOT, Action
 from l2.link import Line, Role
 from l2.node.bodies import Bodies
 from l2.node.folder import Config, Folder
@@ -139,6 +140,20 @@ class Hospital:
             remedy = "Bring a new root key with the recovery key: interward hospital keys recover"
             raise LocalError("no root key of this folder counts on L1", remedy)
         return found[1]
+
+    async def ask_chain(self, action: Action, deadline_s: float = 30) -> Included:
+        """Ask in a channel's affairs, and wait for the block. Raises as `Reader.send`.
+
+        [FEE-7] Where the channel key's allowance is used up, the root key asks, if this node may use one: a thief of
+        the channel key must not keep us from answering.
+        """
+        try:
+            return await self.reader.send(self.acting_signer(), action, deadline_s)
+        except Refused as refused:
+            root = self.keys.signer(ROOT, self.me(), self.reader.tip.clock_ms)
+            if refused.fault is not Fault.TOO_FEW_CREDITS or root is None:
+                raise
+            return await self.reader.send(root[1], action, deadline_s)
 
     def acting_signer(self) -> Signer:
         """What we ask the chain with in a channel's affairs: a channel key, expired or not; else the root key."""

@@ -9,7 +9,7 @@ from typing import Any
 import lmdb
 import trio
 
-from l1.ground.faults import LocalError
+from l1.ground.faults import LocalError, Refused
 from l1.ground.merkle import Frontier
 from l1.rules.commitment import decode_commitment
 from l1.rules.log.entries import Seen, Terms
@@ -112,19 +112,24 @@ class Operations:
         keeper.channel.l1, keeper.channel.challenged_size = row, 0
         for effect in stale_challenge(keeper.channel):
             assert isinstance(effect, Submit)
-            await self.hospital.reader.send(self.hospital.acting_signer(), effect.action)
+            await self.hospital.ask_chain(effect.action)
             return
         raise LocalError("the chain knows the peer's newest commitment already", "There is nothing to challenge.")
 
     async def settle(self, channel: bytes) -> words.Settled:
-        """End a channel whose window is over; what it paid us."""
+        """End a channel whose window is over; what it paid us. Whoever else ended it meanwhile spared us the asking."""
         keeper = self.hospital.keeper(channel)
+        refusal: Refused | None = None
         row = await self.hospital.reader.channel(channel)
-        assert row is not None
-        if row.phase != L1Phase.SETTLED:
-            await self.hospital.reader.send(self.hospital.acting_signer(), Settle(channel=channel))
+        if row is not None and row.phase != L1Phase.SETTLED:
+            try:
+                await self.hospital.ask_chain(Settle(channel=channel))
+            except Refused as refused:
+                refusal = refused
             row = await self.hospital.reader.channel(channel)
-            assert row is not None
+        assert row is not None
+        if refusal is not None and row.phase != L1Phase.SETTLED:
+            raise refusal
         return words.Settled(payout=row.sides[keeper.channel.side].paid_out)
 
     async def verify_logs(self, channel: bytes) -> words.LogVerified:

@@ -15,7 +15,7 @@ import lmdb
 import structlog
 import trio
 
-from l1.ground.faults import LocalError, Refused
+from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.signing import Signer
 from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
@@ -180,10 +180,12 @@ class _Process:
         pauses = Backoff(*SUBMIT_AGAIN_S)
         while True:
             try:
-                included = await self.hospital.reader.send(
-                    self.hospital.acting_signer(), submit.action, SUBMIT_DEADLINE_S
-                )
+                included = await self.hospital.ask_chain(submit.action, SUBMIT_DEADLINE_S)
             except Refused as refused:
+                if refused.fault is Fault.TOO_FEW_CREDITS:  # [FEE-7] A key's allowance comes back with its window.
+                    log.warning("the fee cannot be paid", channel=keeper.name, action=kind, why=str(refused))
+                    await pauses.wait()
+                    continue
                 log.info("the chain refused", channel=keeper.name, action=kind, why=str(refused))
                 await keeper.offer(ChainRefused(kind, str(refused)))
                 return

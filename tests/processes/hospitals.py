@@ -52,10 +52,12 @@ def fails(arguments: Sequence[str], password: str) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def pair(folder: Path, *, key_window_ms: int | None = None) -> AsyncIterator[tuple[World, Hospital, Hospital]]:
+async def pair(
+    folder: Path, *, key_window_ms: int | None = None, fee: int = 0
+) -> AsyncIterator[tuple[World, Hospital, Hospital]]:
     """A chain and two running hospitals, in an empty folder."""
     async with open_world(folder) as world:
-        await world.found_chain(follower=False, key_window_ms=key_window_ms)
+        await world.found_chain(follower=False, key_window_ms=key_window_ms, fee=fee)
         yield world, await world.add_hospital("A", GIFT), await world.add_hospital("B", GIFT)
 
 

@@ -109,3 +109,25 @@ async def test_a_killed_chain_comes_back(chain: Node, tmp_path: Path) -> None:
         assert told("chain", "status", *place)["height"] >= height
     finally:
         assert await again.stop() == 0
+
+
+async def test_a_registrar_shows_and_changes_the_parameters_and_pays(chain: Node, tmp_path: Path) -> None:
+    place = ("--folder", tmp_path / "chain", "--url", chain.url)
+    shown = told("chain", "parameters", "show", *place)
+    assert (shown["fee"], shown["serial"], len(shown["registrars"])) == (0, 0, 1)
+    change = ("--fee", 2, "--fee-per-kib", 1)
+    mine = tmp_path / "mine.json"
+    told("chain", "parameters", "set", *change, "--out", mine, *place)
+    other = interward("chain", "parameters", "set", "--fee", 9, "--approval", mine, *place)
+    assert (other.returncode, "approves of another change: fee" in other.stderr) == (2, True)
+    twice = interward("chain", "parameters", "set", *change, "--approval", mine, *place)
+    assert (twice.returncode, "a registrar approves once" in twice.stderr) == (1, True)
+    done = told("chain", "parameters", "set", *change, *place)
+    assert (done["fee"], done["fee_per_kib"], done["serial"]) == (2, 1, 1)
+    assert told("chain", "parameters", "show", *place)["fee"] == 2
+    assert told("chain", "pay", "ab" * 20, 50, *place)["credits"] == 50
+    assert told("chain", "account", "00" * 20, *place)["credits"] == 3, "the treasury holds the fee of the payment"
+    few = interward("chain", "parameters", "set", "--fee", 20_000, *place)
+    assert (few.returncode, "the allowance is at least" in few.stderr) == (1, True)
+    none = interward("chain", "parameters", "set", *place)
+    assert (none.returncode, "nothing is to be changed" in none.stderr) == (2, True)

@@ -5,18 +5,22 @@ helps him, he is Bob.
 """
 
 import pytest
+from msgspec.structs import replace
 
 from l1.ground.faults import Fault
 from l1.rules.commitment import channel_id
+from l1.rules.fees import approve
 from l1.rules.transactions import (
     CHANNEL,
     RECOVERY,
     ROOT,
+    Challenge,
     ChannelHeads,
     Checkpoint,
     Close,
     Deposit,
     RevokeKey,
+    SetParameters,
     Settle,
     Transfer,
 )
@@ -165,6 +169,30 @@ def test_channel_thief_spends_at_most_the_deposit_and_alice_bears_it(town: Town)
     world.do(world.b.root, Close(channel=town.channel, own=None, peer=None, lost=False))
     town.settle()
     assert world.credits(town.alice) == before + 100  # the deposit is gone, the bond is not
+
+
+def test_channel_thief_burns_one_allowance_a_key_window_and_alice_still_answers(town: Town) -> None:
+    """The chain has fees. He floods it at her expense until the chain lends him no more; her root key pays."""
+    world = town.world
+    now = world.draft.get_parameters()
+    wanted = replace(now, fee=40, allowance=100, serial=now.serial + 1)
+    approval = approve(world.registrar, world.chain, wanted)
+    world.do(world.registrar, SetParameters(parameters=wanted, approvals=(approval,)))
+    before = world.credits(town.alice)
+    world.do(town.alice.channel, Close(channel=town.channel, own=None, peer=None, lost=False))
+    for size in (1, 2):
+        newer = Challenge(channel=town.channel, side=1, commitment=world.says(town.channel, 1, size))
+        if size == 1:
+            world.do(town.alice.channel, newer)
+            continue
+        with refuses(Fault.TOO_FEW_CREDITS):
+            world.do(town.alice.channel, newer)
+        world.do(town.alice.root, newer)
+    assert world.credits(town.alice) == before - 3 * 40
+    town.revoke(FIRST_ROOT, FIRST_CHANNEL)
+    world.wait(KEY_WINDOW_MS)
+    with refuses(Fault.TOO_FEW_CREDITS):
+        world.do(town.alice.channel, Settle(channel=town.channel))
 
 
 def test_channel_thief_cannot_spend_the_account_nor_register_a_key(town: Town) -> None:

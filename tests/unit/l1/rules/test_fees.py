@@ -14,7 +14,17 @@ from l1.rules.fees import fee_of
 from l1.rules.outcomes import failed_item, open_item
 from l1.rules.state import PARAMETERS_KEY
 from l1.rules.touched import touched_by
-from l1.rules.transactions import Action, Report, SetParameters, Transfer, account_of
+from l1.rules.transactions import (
+    CHANNEL,
+    RECOVERY,
+    ROOT,
+    Action,
+    Report,
+    RevokeKey,
+    SetParameters,
+    Transfer,
+    account_of,
+)
 from tests.unit.l1.rules.world import World, key_named, refuses
 
 FEE, PER_KIB = 3, 2
@@ -62,8 +72,88 @@ def test_a_root_key_pays_out_of_its_hospitals_account(costly: World) -> None:
 
 
 def test_who_cannot_pay_is_not_heard(costly: World) -> None:
+    stranger = key_named("stranger")
+    costly.do(costly.registrar, Transfer(to=account_of(stranger.public_key), amount=1))
     with refuses(Fault.TOO_FEW_CREDITS):
-        costly.do(costly.a.channel, nothing_proved(costly))
+        costly.do(stranger, nothing_proved(costly))
+
+
+# -- who pays for a hospital's hot keys
+
+
+def ask(world: World, key: PrivateKey) -> int:
+    """Something that fails and costs its fee, asked by that key; the fee. Raises `Refused` if nobody pays."""
+    data = world.sign(key, nothing_proved(world))
+    world.block(failed_item(data, Fault.EVIDENCE_PROVES_NOTHING))
+    return fee_of(world.draft.get_parameters(), len(data))
+
+
+def test_a_channel_key_without_a_purse_asks_at_its_hospitals_expense(costly: World) -> None:
+    before, held = costly.credits(costly.a), treasure(costly)
+    fee = ask(costly, costly.a.channel)
+    assert (costly.credits(costly.a), treasure(costly)) == (before - fee, held + fee)
+
+
+def test_what_the_key_owns_goes_first(costly: World) -> None:
+    purse = account_of(costly.a.channel.public_key)
+    costly.do(costly.registrar, Transfer(to=purse, amount=8))
+    before = costly.credits(costly.a)
+    assert ask(costly, costly.a.channel) == 5
+    assert (costly.credits(costly.a), costly.draft.get_account(purse).credits) == (before, 3)
+    assert ask(costly, costly.a.channel) == 5, "three are too few, and stay"
+    assert (costly.credits(costly.a), costly.draft.get_account(purse).credits) == (before - 5, 3)
+
+
+def test_an_allowance_is_one_keys_for_one_key_window(world: World) -> None:
+    world.with_channel()
+    world.do(world.a.root, world.new_key(world.a, CHANNEL, "alice channel 2"))
+    second = max(world.a.keys)
+    world.do(world.registrar, change(world, fee=30, fee_per_kib=0, allowance=100))
+    into = world.tip.clock_ms % world.genesis.parameters.key_window_ms
+    world.wait(world.genesis.parameters.key_window_ms - into)
+    for _ in range(3):
+        assert ask(world, world.a.channel) == 30
+    with refuses(Fault.TOO_FEW_CREDITS):
+        ask(world, world.a.channel)
+    ask(world, world.a.keys[second])
+    ask(world, world.a.root)
+    world.wait(world.genesis.parameters.key_window_ms)
+    ask(world, world.a.channel)
+
+
+def test_no_more_is_lent_than_the_hospital_has(costly: World) -> None:
+    fee = FEE + PER_KIB
+    costly.do(costly.a.root, Transfer(to=costly.b.id, amount=costly.credits(costly.a) - fee - 1))
+    with refuses(Fault.TOO_FEW_CREDITS):
+        ask(costly, costly.a.channel)
+
+
+def test_a_revoked_key_is_lent_nothing_and_an_expired_one_still_is(costly: World) -> None:
+    until_ms = costly.tip.clock_ms + 1_000
+    costly.do(costly.a.root, costly.new_key(costly.a, CHANNEL, "short", until_ms=until_ms))
+    expired = max(costly.a.keys)
+    costly.wait(2_000)
+    ask(costly, costly.a.keys[expired])
+    costly.do(costly.a.root, RevokeKey(hospital=costly.a.id, number=1, compromised_since_ms=None))
+    with refuses(Fault.TOO_FEW_CREDITS):
+        ask(costly, costly.a.channel)
+
+
+def test_a_recovery_key_needs_no_purse_for_its_veto(costly: World) -> None:
+    costly.do(costly.a.root, costly.new_key(costly.a, RECOVERY, "alice recovery"))
+    recovery = max(costly.a.keys)
+    costly.wait(costly.genesis.parameters.key_window_ms)
+    costly.do(costly.a.root, costly.new_key(costly.a, ROOT, "mallory root"))
+    veto = RevokeKey(hospital=costly.a.id, number=max(costly.a.keys), compromised_since_ms=None)
+    before = costly.credits(costly.a)
+    costly.do(costly.a.keys[recovery], veto)
+    assert costly.credits(costly.a) == before - FEE - PER_KIB
+
+
+def test_an_allowance_that_pays_for_no_large_transaction_cannot_be(world: World) -> None:
+    with refuses(Fault.OUT_OF_BOUNDS):
+        world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=256))
+    world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=257))
 
 
 def test_evidence_that_proves_nothing_costs_its_sender_and_changes_nothing_else(costly: World) -> None:
