@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from client.output import Result, facts_table, rows_table, verb
-from client.places import channel_option, find_channel, hospital_option
+from client.places import channel_option, find_channel, hospital_option, read_file
 from client.wording import amount, moment, short
 from l2.desk import Desk
 
@@ -21,6 +21,7 @@ def dispute() -> None:
     What was found:            interward dispute list
     What the chain says:       interward dispute status
     A release kept back:       interward dispute demand RECEIPT
+    Shown to somebody else:    interward dispute learn PROOF
     """
 
 
@@ -98,6 +99,23 @@ async def prove(access: int, wanted: str | None, folder: Path) -> Result:
     size = len(found.evidence) // 2
     facts = [("charge", found.charge), ("evidence", f"{size:,} bytes: {found.evidence}")]
     return Result({**msgspec.structs.asdict(found), "bytes": size}, facts_table(f"Access {access}", facts))
+
+
+@verb(dispute, "learn")
+@click.argument("proof", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@hospital_option
+async def learn(proof: Path, folder: Path) -> Result:
+    """Compare PROOF, an entry proof that an auditor or another hospital was shown, with what this hospital holds.
+
+    A peer that signed two logs is found by the entry in which they differ, though each saw only one. The case is kept
+    and reported as any other.
+    """
+    text = read_file(proof, "Use a file that `interward audit prove` wrote.").decode(errors="replace")
+    async with Desk.of_folder(folder) as desk:
+        found = await desk.learn(text)
+    said = "; ".join(f"case {one.number}: {one.charge}, {one.detail}" for one in found)
+    data = [msgspec.structs.asdict(one) for one in found]
+    return Result(data, said or "It does not contradict what this hospital holds.")
 
 
 @verb(dispute, "demand")

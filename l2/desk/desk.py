@@ -18,7 +18,17 @@ from l2.desk import key_words, words
 from l2.desk.crowds import NewRecord, encode_crowd
 from l2.desk.drafts import Draft, encode_drafts
 from l2.desk.problem import error_from
-from l2.desk.watch_words import AccessToProve, CaseFiled, CaseProof, CaseView, Quarrel, Receipt, TowerView, TowerWanted
+from l2.desk.watch_words import (
+    AccessToProve,
+    CaseFiled,
+    CaseProof,
+    CaseView,
+    ProofShown,
+    Quarrel,
+    Receipt,
+    TowerView,
+    TowerWanted,
+)
 from l2.protocol.proof_file import proof_from_json
 from l2.protocol.proofs import EntryProof
 
@@ -109,6 +119,10 @@ class Desk:
 
     async def file_dispute(self, channel: str, number: int) -> CaseFiled:
         return await self._post(f"/v1/disputes/{channel}/{number}/file", None, CaseFiled)
+
+    async def learn(self, proof: str) -> list[CaseView]:
+        """The cases that an entry proof which somebody was shown makes, together with what the hospital holds."""
+        return await self._post("/v1/disputes/learn", ProofShown(proof=proof), list[CaseView])
 
     async def quarrels(self, channel: str) -> list[Quarrel]:
         return await self._get(f"/v1/channels/{channel}/quarrels", list[Quarrel])

@@ -59,6 +59,12 @@ class CaseProof(Word, frozen=True):
     evidence: Hex
 
 
+class ProofShown(Word, frozen=True):
+    """The text of an entry proof, as `interward audit prove` writes it."""
+
+    proof: str
+
+
 class CaseFiled(Word, frozen=True):
     """The block that holds our report or our demand."""
 

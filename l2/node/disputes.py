@@ -10,7 +10,7 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.accesses import CHARGES, judge_shown_access
 from l1.rules.commitment import decode_commitment
-from l1.rules.evidence import Charge, decode_evidence
+from l1.rules.evidence import Charge, Shown, decode_evidence
 from l1.rules.log.entries import Access
 from l1.rules.log.marks import Void
 from l1.rules.state import Channel as L1Channel
@@ -23,10 +23,12 @@ from l2.node.keeper import Keeper
 from l2.protocol.answers import ask_secret
 from l2.protocol.cases import Case, ending_of, read_cases
 from l2.protocol.channel import Channel
+from l2.protocol.events import WordsSeen
 from l2.protocol.evidence import build_access
+from l2.protocol.proofs import EntryProof
 from l2.protocol.rows import void_key
 
-__all__ = ["case_views", "demand_release", "file_case", "prove_access", "quarrels", "show_case"]
+__all__ = ["case_views", "demand_release", "file_case", "learn", "prove_access", "quarrels", "show_case"]
 
 SEND_S = 60.0
 
@@ -101,6 +103,20 @@ async def demand_release(hospital: Hospital, channel: bytes, receipt: int) -> Ca
     submit = ask_secret(hospital.keeper(channel).channel, receipt)
     included = await hospital.ask_chain(submit.action, SEND_S)
     return CaseFiled(height=included.height)
+
+
+async def learn(hospital: Hospital, proof: EntryProof) -> list[CaseView]:
+    """[CASE-10] Compare what the peer signed, as an auditor or another hospital was shown it, with what we hold. The
+    cases that it made, durable. Raises `Refused` (UNKNOWN_CHANNEL)."""
+    keeper = hospital.keeper(proof.channel)
+    before = len(_cases(hospital, keeper))
+    shown = Shown(index=proof.index, public=proof.public, private=proof.private, path=proof.inclusion)
+    for signed, entry in ((proof.commitment, shown), (proof.acknowledgement, None), (proof.anchor, None)):
+        if signed is not None:
+            await keeper.ask(WordsSeen(signed, entry))
+    found = len(read_cases(keeper.channel.rows))
+    await keeper.wait_until(lambda _: len(_cases(hospital, keeper)) >= found, SEND_S, "writing the case")
+    return [_view(hospital, keeper, case) for case in _cases(hospital, keeper)[before:]]
 
 
 def prove_access(hospital: Hospital, channel: bytes, index: int) -> CaseProof:

@@ -41,6 +41,7 @@ from l2.protocol.events import (
     Submit,
     Tell,
     Tick,
+    WordsSeen,
     Written,
 )
 from l2.protocol.limits import QUEUED_ENTRIES_MAX
@@ -92,7 +93,7 @@ class Outcome:
 class _Request:
     """An event that may fail, and whoever waits to hear of it."""
 
-    event: AskClose | AskCheckpoint | AskSecret
+    event: AskClose | AskCheckpoint | AskSecret | WordsSeen
     done: trio.Event = field(default_factory=trio.Event)
     error: LocalError | None = None
 
@@ -284,7 +285,7 @@ class Keeper:
             raise outcome.error
         return outcome
 
-    async def ask(self, event: AskClose | AskCheckpoint | AskSecret) -> None:
+    async def ask(self, event: AskClose | AskCheckpoint | AskSecret | WordsSeen) -> None:
         """Put a request to the core. Raises `LocalError` where it cannot be met."""
         await self._inbox_in.send(request := _Request(event))
         await request.done.wait()

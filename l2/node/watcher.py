@@ -18,12 +18,13 @@ from l1.rules import state as l1_state
 from l1.rules.blocks import Header
 from l1.rules.commitment import channel_id
 from l1.rules.keys import channel_keys_here
-from l1.rules.touched import Touched, touched_by
+from l1.rules.published import published_in
+from l1.rules.touched import touched_by
 from l1.rules.transactions import CHANNEL
 from l2.node.clock import Clock
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
-from l2.protocol.events import BlockSeen, PeerKeysSeen
+from l2.protocol.events import BlockSeen, PeerKeysSeen, WordsSeen
 from l2.protocol.rows import Damaged
 
 __all__ = ["Watcher", "channel_keys"]
@@ -67,7 +68,7 @@ class Watcher:
             try:
                 header = await reader.next_header(height)
                 self._check_clock(header)
-                await self._look(header, await self._touched(height, header.height))
+                await self._look(header, await self._transactions(height, header.height))
             except Damaged:
                 raise
             except LocalError as error:
@@ -111,15 +112,15 @@ class Watcher:
             log.error(said) if off else log.info("our clock agrees with the chain's again")
             self._hospital.announce("clock", b"", said if off else "the clocks agree again")
 
-    async def _touched(self, height: int, tip: int) -> Touched:
-        """What the blocks past `height`, up to the tip, concern."""
+    async def _transactions(self, height: int, tip: int) -> list[bytes]:
+        """What stands in the blocks past `height`, up to the tip."""
         reader, transactions = self._hospital.reader, list[bytes]()
         while height < tip:
             blocks = await reader.blocks(height + 1, tip - height)
             for _, found in blocks:
                 transactions += found
             height += len(blocks)
-        return touched_by(transactions, reader.chain)
+        return transactions
 
     async def _look_at_all(self, header: Header) -> None:
         hospital = self._hospital
@@ -130,9 +131,10 @@ class Watcher:
         await self._refresh({hospital.peer_of(keeper) for keeper in hospital.keepers.values()})
         await self._tell(header, {row.id: row for row in rows}, set(hospital.registry))
 
-    async def _look(self, header: Header, touched: Touched) -> None:
-        """Tell every keeper of the block, and those that it concerns what it changed."""
+    async def _look(self, header: Header, transactions: list[bytes]) -> None:
+        """Tell every keeper of the block, and those that it concerns what it changed, and what of the peer it shows."""
         hospital = self._hospital
+        touched = touched_by(transactions, hospital.reader.chain)
         changed = touched.hospitals & hospital.registry.keys()
         await self._refresh(changed)
         ours = {channel_id(opening) for opening in touched.opened if hospital.id in opening.hospitals}
@@ -140,6 +142,8 @@ class Watcher:
         for row in rows.values():
             await self._kept(row)
         await self._tell(header, rows, changed)
+        for words in published_in(transactions, hospital.reader.chain, hospital.keepers.keys()):
+            await hospital.keepers[words.channel].offer(WordsSeen(words.signed, words.shown))
 
     async def _kept(self, row: l1_state.Channel) -> Keeper:
         return self._hospital.keepers.get(row.id) or await self._adopt(row)

@@ -2,7 +2,7 @@
 
 A case holds evidence that our own copy of the chain's judge accepts; nothing less is ever filed. From the moment one is
 found the channel is frozen: nothing is signed in it any more. Filing needs nobody: it is asked for again, ever less
-often, until the chain's row shows the claim or the verdict. Rules CASE-1 to CASE-7 of docs/spec/disputes.md.
+often, until the chain's row shows the claim or the verdict. Rules CASE-1 to CASE-10 of docs/spec/disputes.md.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.fields import Height, Size
 from l1.ground.limits import EVIDENCE_BYTES_MAX
-from l1.rules.accesses import CHARGES, judge_shown_access
+from l1.rules.accesses import CHARGES, judge_shown_access, open_entry
 from l1.rules.commitment import Commitment, Signed, decode_commitment
-from l1.rules.evidence import Charge, Evidence, Overspent, TwoWords, commitments_in, decode_evidence
+from l1.rules.evidence import Charge, Evidence, Overspent, Shown, TwoWords, commitments_in, decode_evidence
 from l1.rules.judge import contradict
 from l1.rules.log.entries import Access, Entry, Grant
 from l1.rules.log.marks import Void
@@ -25,7 +25,7 @@ from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Report
 from l2.protocol.channel import Channel, commitment_at
 from l2.protocol.events import Charged, Effect, Froze, Submit
-from l2.protocol.evidence import build_access
+from l2.protocol.evidence import build_access, build_fork
 from l2.protocol.phases import Cue
 from l2.protocol.rows import Rows, case_key
 from l2.protocol.state_rows import move
@@ -33,6 +33,7 @@ from l2.protocol.state_rows import move
 __all__ = [
     "Case",
     "Misconduct",
+    "check_shown",
     "check_words",
     "decode_case",
     "ending_of",
@@ -89,6 +90,22 @@ def check_words(channel: Channel, signed: Signed, commitment: Commitment) -> Non
     if held is not None:
         detail = f"the peer signed two things at {commitment.size} entries that cannot both be true"
         raise Misconduct(Fault.EQUIVOCATION, detail, Charge.EQUIVOCATION, TwoWords(first=held, second=signed))
+
+
+def check_shown(channel: Channel, signed: Signed, commitment: Commitment, shown: Shown) -> None:
+    """[CASE-10] Compare an entry of the peer's log, proved in a tree that the peer signed for, with the one that we
+    hold at that index. Raises `Misconduct`; what is not proved there says nothing."""
+    held, peer = channel.peer.signed, 1 - channel.side
+    if commitment.height < channel.row.peer_floor or held is None or shown.index >= channel.peer.size:
+        return
+    try:
+        open_entry(shown, commitment.head)
+    except Refused:
+        return
+    evidence = build_fork((held, signed), shown.index, channel.readers[peer], shown)
+    if evidence.leaves[0] != evidence.leaves[1]:
+        detail = f"the peer signed two logs that differ at entry {shown.index}"
+        raise Misconduct(Fault.EQUIVOCATION, detail, Charge.EQUIVOCATION, evidence)
 
 
 def overspent(channel: Channel, signed: Signed, commitment: Commitment) -> Misconduct:

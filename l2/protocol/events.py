@@ -9,7 +9,7 @@ from l1.ground.faults import Fault
 from l1.ground.signing import Signer
 from l1.rules import state as l1_state
 from l1.rules.commitment import Signed
-from l1.rules.evidence import Charge, Evidence
+from l1.rules.evidence import Charge, Evidence, Shown
 from l1.rules.log.entries import Entry, Terms
 from l1.rules.log.marks import Void
 from l1.rules.transactions import Action
@@ -126,9 +126,10 @@ class AskSecret:
 
 @dataclass(frozen=True, slots=True)
 class WordsSeen:
-    """Somebody else (the chain, an auditor, a watchtower) showed a commitment of the peer."""
+    """Somebody else (the chain, an auditor) showed a commitment of the peer, and perhaps an entry in its tree."""
 
     signed: Signed
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ A step may take many events; what it writes is one transaction with one sync, an
 from collections.abc import Sequence
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.rules.commitment import Signed
 from l2.protocol import answers, closing, receiver, reconnect, resume, rotation, watch
-from l2.protocol.cases import Misconduct, check_words, keep_case
+from l2.protocol.cases import Misconduct, check_shown, check_words, is_denied, keep_case
 from l2.protocol.channel import Channel, Queued
 from l2.protocol.events import (
     Append,
@@ -132,8 +131,8 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
             return closing.ask_checkpoint(channel)
         case AskSecret(receipt=receipt):
             return [answers.ask_secret(channel, receipt)]
-        case WordsSeen(signed=signed):
-            return _words_seen(channel, signed)
+        case WordsSeen():
+            return _words_seen(channel, event)
         case ChainRefused(action=action, detail=detail):
             return [Tell("refused by the chain", f"{action}: {detail}")]
         case ClockSeen(is_off=is_off):
@@ -155,13 +154,20 @@ def _let_go(channel: Channel, now_ms: int, own_keys: dict[int, bytes]) -> list[E
     return receiver.let_go(channel, take)
 
 
-def _words_seen(channel: Channel, signed: Signed) -> list[Effect]:
-    """Only genuine words of the peer say something; whoever shows others is not the peer."""
+def _words_seen(channel: Channel, seen: WordsSeen) -> list[Effect]:
+    """[CASE-10] Only genuine words of the peer say something; whoever shows others is not the peer. [CASE-11] A disk
+    that may have forgotten what it promised blames nobody for words that come from elsewhere."""
+    if channel.phase is Phase.SETTLED or channel.forgot or not (channel.resumed or channel.phase is Phase.ON_CHAIN):
+        return []
     try:
-        commitment = receiver.open_peer(channel, signed)
+        commitment = receiver.open_peer(channel, seen.signed)
     except Refused:
         return []
-    check_words(channel, signed, commitment)
+    if is_denied(channel, seen.signed):
+        return []
+    check_words(channel, seen.signed, commitment)
+    if seen.shown is not None:
+        check_shown(channel, seen.signed, commitment, seen.shown)
     return []
 
 

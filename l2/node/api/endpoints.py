@@ -74,6 +74,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Report it to L1 now; the hospital does so by itself", watch_words.CaseFiled,
     ),
     Endpoint(
+        "POST", "/v1/disputes/learn", "learn", "Compare an entry proof that somebody was shown with what we hold",
+        list[watch_words.CaseView], watch_words.ProofShown,
+    ),
+    Endpoint(
         "GET", f"{_CHANNEL}/quarrels", "quarrels", "How L1 stands to both sides: claims, verdicts, bonds",
         list[watch_words.Quarrel],
     ),

@@ -32,6 +32,7 @@ from l2.node.log_views import Filter, entry_views
 from l2.node.operations import Operations
 from l2.node.views import channel_view, status_view, story_view
 from l2.protocol.channel import Channel
+from l2.protocol.proof_file import proof_from_json
 from l2.records.keys import handle
 
 __all__ = ["ENTRIES_PER_ANSWER", "Handlers"]
@@ -72,6 +73,10 @@ class Handlers:
     async def file_dispute(self, request: Request) -> Response:
         filed = await disputes.file_case(self.hospital, channel_in_path(request), index_in_path(request))
         return json_answer(filed)
+
+    async def learn(self, request: Request) -> Response:
+        text = (await asked(request, watch_words.ProofShown)).proof
+        return json_answer(await disputes.learn(self.hospital, proof_from_json(text.encode())))
 
     async def quarrels(self, request: Request) -> Response:
         return json_answer(disputes.quarrels(self.hospital.keeper(channel_in_path(request))))

@@ -25,7 +25,7 @@ VERBS = {
     "record": ["add", "export", "list", "show", "share", "request", "fetch", "revoke", "erase"],
     "retention": ["status", "hold", "unhold"],
     "audit": ["log", "after-close", "verify", "prove"],
-    "dispute": ["list", "show", "file", "status", "prove", "demand"],
+    "dispute": ["list", "show", "file", "status", "prove", "learn", "demand"],
     "tower": ["init", "run", "status", "answers", "prove", "verify"],
 }
 

@@ -8,10 +8,13 @@ from msgspec.structs import replace
 
 from l1.ground.faults import Fault, LocalError
 from l1.ground.hashing import digest
+from l1.ground.merkle import Frontier, inclusion_proof, node_hash
 from l1.rules import state as l1_state
-from l1.rules.evidence import Charge, Evidence
+from l1.rules.commitment import Signed
+from l1.rules.evidence import Charge, Evidence, Forked, Shown
 from l1.rules.judge import Guilty, judge
 from l1.rules.log.entries import Receipt, Revoke, Seen, Withdraw
+from l1.rules.log.leaves import Hidden, encode_parts, leaf_hashes
 from l1.rules.shown import Court
 from l1.rules.state import Claim, Demanded
 from l1.rules.transactions import CHANNEL, Close, Demand, Ended, Report, ResumeChannel, Reveal, Settle
@@ -141,6 +144,70 @@ def test_two_words_at_one_size_and_one_total_that_falls() -> None:
     assert honest is not None
     assert not any(isinstance(effect, Charged) for effect in pair.do(0, WordsSeen(honest)))
     assert not pair.do(0, WordsSeen(replace(honest, signature=bytes(64))))
+
+
+def test_two_logs_are_found_by_the_entry_in_which_they_differ() -> None:
+    """She shows us two entries, and somebody else another log of five: no two words of hers have one size."""
+    pair = Pair()
+    mallory = Mallory(pair)
+    write(pair, 1, request(), request_terms())
+    write(pair, 1, request(), request_terms())
+    shown = other_log(mallory, 5)
+    assert not any(isinstance(effect, Charged) for effect in pair.do(0, WordsSeen(shown[0][0])))
+    effects = pair.do(0, WordsSeen(*shown[1]))
+    [charged] = [effect for effect in effects if isinstance(effect, Charged)]
+    assert charged.charge is Charge.EQUIVOCATION
+    assert isinstance(charged.evidence, Forked)
+    assert charged.evidence.index == 1
+    assert isinstance(verdict(chain_row(mallory.victim.id), charged.evidence), Guilty)
+    assert mallory.victim.phase is Phase.FROZEN
+
+
+@pytest.mark.parametrize("why", ["not held", "not proved", "settled", "not resumed", "forgot", "below a resume"])
+def test_what_is_shown_of_her_says_nothing(why: str) -> None:
+    pair = Pair()
+    mallory = Mallory(pair)
+    write(pair, 1, request(), request_terms())
+    if why != "not held":
+        write(pair, 1, request(), request_terms())
+    signed, entry = other_log(mallory, 5)[1]
+    if why == "not proved":
+        entry = replace(entry, path=entry.path[::-1])
+    victim = mallory.victim
+    if why == "settled":
+        victim.row = replace(victim.row, phase=Phase.SETTLED)
+    victim.resumed, victim.forgot = why != "not resumed", why == "forgot"
+    if why == "below a resume":
+        row = chain_row(victim.id)
+        void = replace(row.sides[1], resume_height=pair.height + 1, resume_size=0)
+        victim.l1 = replace(row, sides=(row.sides[0], void))
+    assert not any(isinstance(effect, Charged) for effect in pair.do(0, WordsSeen(signed, entry)))
+
+
+def other_log(mallory: Mallory, size: int) -> list[tuple[Signed, Shown]]:
+    """Another log of hers: her commitment, with each of its entries."""
+    terms = [request_terms(purpose=number + 1) for number in range(size)]
+    publics, privates = encode_parts([request()] * size, terms)
+    salts = mallory.victim.readers[1].salts
+    leaves = leaf_hashes(publics, privates, salts.span(0, size))
+    frontier, _ = Frontier().extend(leaves)
+    signed = mallory.commitment(frontier)
+
+    def node(level: int, index: int) -> bytes:
+        return leaves[index] if not level else node_hash(node(level - 1, 2 * index), node(level - 1, 2 * index + 1))
+
+    return [
+        (
+            signed,
+            Shown(
+                index=index,
+                public=publics[index],
+                private=Hidden(digest=digest(salts.one(index) + privates[index])),
+                path=tuple(inclusion_proof(node, index, size)),
+            ),
+        )
+        for index in range(size)
+    ]
 
 
 def test_spending_what_is_not_there() -> None:
