@@ -16,26 +16,24 @@ from rich.table import Table
 
 from client.admission import admit, read_admission
 from client.demo.accused import Accused
+from client.demo.court import VERDICT_S, Court, consent_draft
 from client.demo.report import Check
-from client.demo.workload import indices_of
-from client.demo.world import CREDITS_TOTAL, Hospital, World, open_world, wait_until
+from client.demo.restored import accused_by_a_stranger, restored, shown_by_the_liar
+from client.demo.world import CREDITS_TOTAL, World, open_world, wait_until
 from client.progress import Bars
 from l1.ground.codec import encode
-from l1.ground.codes import Label, MediaType, RecordClass, mask
-from l1.ground.hashing import digest
 from l1.rules.evidence import Charge
 from l1.rules.outcomes import open_item
-from l1.rules.state import Channel, Phase
+from l1.rules.state import Phase
 from l1.rules.transactions import account_of, decode_transaction
-from l2.desk.drafts import ConsentDraft, Draft, GrantDraft, ReceiptDraft, RevokeDraft, WithdrawDraft
+from l2.desk.drafts import ReceiptDraft, RevokeDraft, WithdrawDraft
 
-__all__ = ["CRIMES", "Court", "DisputeReport", "Verdict", "admit_mallory", "play_disputes"]
+__all__ = ["ACCUSED", "CRIMES", "LIED", "SCENES", "Court", "DisputeReport", "Verdict", "admit_mallory", "play_disputes"]
 
 GIFT = 100_000
 DEPOSIT, BOND, WINDOW_MS = 1_000, 500, 2_000
-VERDICT_S = 60.0
 POLL_S = 0.02
-FOREVER_MS = 4_000_000_000_000
+PATIENT_MS = 60_000  # a window in which a hospital that has just started can answer
 PERIOD_MS = 1_500  # of a grant that ends by itself
 
 
@@ -80,50 +78,6 @@ class DisputeReport:
         return table
 
 
-class Court:
-    """The parties, and the channel at hand."""
-
-    def __init__(self, world: World, honest: Hospital, mallory: Accused) -> None:
-        self.world, self.honest, self.mallory = world, honest, mallory
-        self.channel = ""
-
-    async def row(self) -> Channel:
-        row = await self.world.reader.channel(bytes.fromhex(self.channel))
-        assert row is not None
-        return row
-
-    async def write(self, *drafts: Draft) -> list[int]:
-        """The honest hospital writes, and Mallory has seen it."""
-        written = await self.honest.desk.append(self.channel, list(drafts), wait="durable")
-        indices = indices_of(written.runs)
-        assert len(indices) == len(drafts), written.refused
-        await self.mallory.do("wait", channel=self.channel, size=max(indices) + 1)
-        return indices
-
-    async def granted(self, *, until_ms: int = FOREVER_MS) -> tuple[int, int]:
-        """A consent, and a grant on it for treatment alone."""
-        [consent] = await self.write(_consent())
-        [grant] = await self.write(_grant(consent, until_ms))
-        return consent, grant
-
-    async def do(self, what: str, **fields: Any) -> dict[str, Any]:
-        return await self.mallory.do(what, channel=self.channel, **fields)
-
-
-def _consent() -> ConsentDraft:
-    return ConsentDraft(
-        patient="patient-1", permit=True, purposes=0x1FF, classes=mask(RecordClass), label_ceiling=Label.V,
-        from_ms=0, until_ms=FOREVER_MS, digest=digest(b"consent"),
-    )  # fmt: skip
-
-
-def _grant(consent: int, until_ms: int) -> GrantDraft:
-    return GrantDraft(
-        consent=consent, request=None, fee=0, purposes=1, from_ms=0, until_ms=until_ms,
-        record_class=RecordClass.OBSERVATION, label=Label.N, media_type=MediaType.FHIR_JSON,
-    )  # fmt: skip
-
-
 # -- what Mallory does: each leaves her guilty of something -------------------------------------------------------
 
 
@@ -146,8 +100,19 @@ async def _signs_two_totals(court: Court) -> None:
     await court.do("twice", spent=1)
 
 
+async def _signs_two_logs_of_two_sizes(court: Court) -> None:
+    """No two words of hers have one size: an auditor's proof and the hospital's own log differ in an entry."""
+    told = await court.do("fork")
+
+    async def holds_it() -> bool:
+        return (await court.honest.desk.channel(court.channel)).theirs.size == 1
+
+    await wait_until("the honest hospital holds her entry", holds_it, VERDICT_S)
+    assert await court.honest.desk.learn(told["proof"])
+
+
 async def _takes_back_what_she_saw(court: Court) -> None:
-    await court.write(_consent())
+    await court.write(consent_draft())
     await court.do("request")
     await court.do("fall")
 
@@ -202,6 +167,7 @@ CRIMES: dict[str, tuple[Crime, Charge]] = {
     "closes with an old commitment": (_closes_stale, Charge.STALE_CLOSE),
     "signs two logs of one size": (_signs_two_roots, Charge.EQUIVOCATION),
     "signs two totals at one size": (_signs_two_totals, Charge.EQUIVOCATION),
+    "signs two logs of two sizes": (_signs_two_logs_of_two_sizes, Charge.EQUIVOCATION),
     "takes back what she has seen": (_takes_back_what_she_saw, Charge.EQUIVOCATION),
     "opens a record after its revocation": (_opens_after_revocation, Charge.ACCESS_AFTER_END),
     "opens a record after consent was withdrawn": (_opens_after_withdrawal, Charge.ACCESS_AFTER_END),
@@ -211,6 +177,9 @@ CRIMES: dict[str, tuple[Crime, Charge]] = {
     "spends what she has not": (_spends_what_she_has_not, Charge.OVERSPEND),
     "keeps back a release": (_keeps_back_a_release, Charge.KEPT_BACK_RELEASE),
 }
+ACCUSED, LIED = "has a restored hospital accused", "shows what her own resume denies"
+SCENES = (*CRIMES, ACCUSED, LIED)
+"""Everything that is played, in order; the last two are one story."""
 
 
 # -- playing ------------------------------------------------------------------------------------------------------
@@ -231,6 +200,9 @@ async def play_disputes(folder: Path, bars: Bars, only: tuple[str, ...] = ()) ->
                 if not only or name in only:
                     with bars.stage(f"Mallory {name}"):
                         await _try(court, report, name, crime, charge)
+            if not only or {ACCUSED, LIED} & set(only):
+                with bars.stage("A hospital is restored from a backup, and accused"):
+                    await _try_restored(court, report)
             await _books(court, report)
         finally:
             with trio.CancelScope(shield=True):
@@ -245,9 +217,30 @@ async def admit_mallory(world: World, mallory: Accused) -> None:
     await admit(world.reader, world.registrar, admission, GIFT)
 
 
-async def _try(court: Court, report: DisputeReport, name: str, crime: Crime, charge: Charge) -> None:
-    opened = await court.mallory.do("open", peer=court.honest.id.hex(), deposit=DEPOSIT, bond=BOND, window_ms=WINDOW_MS)
+async def _open(court: Court, window_ms: int) -> None:
+    opened = await court.mallory.do("open", peer=court.honest.id.hex(), deposit=DEPOSIT, bond=BOND, window_ms=window_ms)
     court.channel = opened["channel"]
+
+
+async def _try_restored(court: Court, report: DisputeReport) -> None:
+    """[RESUME-4] The hospital is cleared, at no cost to anybody; [RESUME-6] then Mallory shows it herself."""
+    await _open(court, PATIENT_MS)
+    evidence = await restored(court)
+    size, before, began = len(evidence) // 2, await _credits(court), time.monotonic()
+    await accused_by_a_stranger(court, evidence)
+    moved = await _credits(court) - before
+    report.verdicts.append(Verdict(ACCUSED, "cleared", size, round(time.monotonic() - began, 2), moved))
+    report.checks.append(Check(ACCUSED, moved == 0, f"cleared: {moved} moved, {size} bytes of evidence"))
+    began = time.monotonic()
+    await shown_by_the_liar(court, evidence)
+    await wait_until("the chain has judged her lie", lambda: _judged(court, Charge.LYING_RESUME), VERDICT_S)
+    moved = await _credits(court) - before
+    report.verdicts.append(Verdict(LIED, "lying resume", size, round(time.monotonic() - began, 2), moved))
+    report.checks.append(Check(LIED, moved == BOND, f"lying resume: {moved} of {BOND} moved"))
+
+
+async def _try(court: Court, report: DisputeReport, name: str, crime: Crime, charge: Charge) -> None:
+    await _open(court, WINDOW_MS)
     before = await _credits(court)
     height = court.world.reader.tip.height
     await crime(court)

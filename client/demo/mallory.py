@@ -15,34 +15,40 @@ from typing import Any
 
 import trio
 
+from client.demo.mallory_pen import CHANNEL_KEY, Pen, now_ms
 from client.demo.mallory_words import consent_terms, grant_terms, request_terms
 from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
 from l1.ground.hashing import digest
 from l1.ground.limits import VERSION
-from l1.ground.merkle import EMPTY_ROOT, Frontier
+from l1.ground.merkle import EMPTY_ROOT
 from l1.ground.signing import Context, PrivateKey, Purpose, sign
 from l1.reader import Reader, load_genesis
 from l1.rules.blocks import SignedHeader
-from l1.rules.commitment import EMPTY_HEAD, Commitment, Head, Opening, Signed, channel_id, decode_commitment, sign_shape
-from l1.rules.log.entries import Access, AccessTerms, Consent, Entry, Grant, Request, Seen, Terms
-from l1.rules.log.leaves import encode_parts, leaf_hashes
+from l1.rules.commitment import (
+    Opening,
+    channel_id,
+)
+from l1.rules.evidence import TwoWords, decode_evidence
+from l1.rules.log.entries import Access, AccessTerms, Consent, Entry, Grant, Request
 from l1.rules.state import Hospital
-from l1.rules.transactions import SEALING, Close, Open, account_of, admission_words
+from l1.rules.transactions import SEALING, Close, Open, Report, account_of, admission_words
 from l2.link import Credentials, Identity, Line, LineClosed, Role, Station, connect, make_certificate
-from l2.protocol.batch import Salts, decode_batch, encode_batch
-from l2.protocol.messages import KNOWN, Accept, Attach, Message, Propose, Reestablish, decode_accept
+from l2.protocol.messages import (
+    KNOWN,
+    Accept,
+    Attach,
+    Message,
+    Propose,
+    Reestablish,
+    decode_accept,
+)
 from l2.records.keys import channel_secret, exchange_public
 
 __all__ = ["Mallory", "main"]
 
-CHANNEL_KEY = 1  # as L1 numbers the keys of an admission
 PATIENCE_S = 30.0
 POLL_S = 0.02
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class _Chain:
@@ -62,63 +68,6 @@ class _Chain:
 
     async def check_header(self, header: SignedHeader) -> None:
         await self._reader.check_header(header)
-
-
-class Pen:
-    """Her log in one channel: she writes and signs what she likes. She is side 0."""
-
-    def __init__(self, line: Line, context: Context, signer: PrivateKey, secret: bytes) -> None:
-        self._line, self._context, self._signer = line, context, signer
-        self._salts = Salts(secret, 0)
-        self.frontier = Frontier()
-        self.first: Signed | None = None
-        self.peer = EMPTY_HEAD
-        self._seen = EMPTY_HEAD
-
-    async def listen(self) -> None:
-        """Note how far the peer's log has come, for as long as the peer speaks to her."""
-        try:
-            while True:
-                for kind, payload in await self._line.receive_many():
-                    if kind == Message.BATCH:
-                        said = decode_commitment(decode_batch(bytes(payload)).commitment.body)
-                        self.peer = Head(size=said.size, root=said.root)
-        except (LineClosed, Refused):
-            return
-
-    def commitment(self, frontier: Frontier, seen: Head, **changes: Any) -> Signed:
-        """Over her log, as an honest hospital would sign it but for the changes."""
-        fields: dict[str, Any] = {
-            "version": VERSION,
-            "chain": self._context.chain,
-            "channel": self._context.channel,
-            "side": 0,
-            "size": frontier.size,
-            "root": frontier.root(),
-            "spent": 0,
-            "seen_size": seen.size,
-            "seen_root": seen.root,
-            "height": 1,
-        }
-        words = Commitment(**fields | changes)
-        return sign_shape(self._signer, CHANNEL_KEY, Purpose.COMMITMENT, self._context, words)
-
-    async def say(self, entries: Sequence[Entry], terms: Sequence[Terms], *, keep: bool = True, **changes: Any) -> int:
-        """Send a batch; the index of its first entry after the `seen`. `keep` False: she will deny it."""
-        said = list(entries)
-        if self.peer.size > self._seen.size and "seen_size" not in changes:
-            said.insert(0, Seen(time=said[0].time, size=self.peer.size, root=self.peer.root))
-            seen = self.peer
-        else:
-            seen = self._seen
-        publics, privates = encode_parts(said, terms)
-        before = self.frontier
-        after, _ = before.extend(leaf_hashes(publics, privates, self._salts.span(before.size, len(said))))
-        signed = self.commitment(after, seen, **changes)
-        await self._line.send(Message.BATCH, encode_batch(publics, privates, signed))
-        if keep:
-            self.frontier, self._seen, self.first = after, seen, self.first or signed
-        return after.size - len(entries)
 
 
 class Mallory:
@@ -174,7 +123,12 @@ class Mallory:
         accepted: Accept = decode_accept(payload)
         await self._reader.send(self._root, Open(opening=opening, signatures=(signature, accepted.signature)))
         channel = channel_id(opening)
-        self._pens[channel] = await self._attach(victim, channel)
+        sealing = [key.key for key in victim.keys if key.kind == SEALING][-1]
+        line = await self._attach(victim, channel, Reestablish(0, EMPTY_ROOT, 0, EMPTY_ROOT, 0))
+        context = Context(chain=self._reader.chain, channel=channel)
+        pen = Pen(line, context, self._signer, channel_secret(self._sealing, sealing, channel))
+        self._pens[channel] = pen
+        self._nursery.start_soon(pen.listen)
         return {"channel": channel.hex()}
 
     async def _dial(self, victim: Hospital) -> Line:
@@ -189,23 +143,39 @@ class Mallory:
         host, _, port = victim.endpoint.rpartition(":")
         return await connect(station, host, int(port), peer=victim.id, role=Role.CHANNEL)
 
-    async def _attach(self, victim: Hospital, channel: bytes) -> Pen:
+    async def _attach(self, victim: Hospital, channel: bytes, heads: Reestablish) -> Line:
         """The peer keeps the channel once it has seen the block that opened it."""
-        sealing = [key.key for key in victim.keys if key.kind == SEALING][-1]
-        context = Context(chain=self._reader.chain, channel=channel)
         with trio.fail_after(PATIENCE_S):
             while True:
-                line = await self._dial(victim)
                 try:
+                    line = await self._dial(victim)
                     await line.send(Message.ATTACH, encode(Attach(channel=channel)))
-                    await line.send(Message.REESTABLISH, encode(Reestablish(0, EMPTY_ROOT, 0, EMPTY_ROOT, 0)))
+                    await line.send(Message.REESTABLISH, encode(heads))
                     await line.receive()
                 except (LineClosed, Refused):
                     await trio.sleep(POLL_S)
                     continue
-                pen = Pen(line, context, self._signer, channel_secret(self._sealing, sealing, channel))
-                self._nursery.start_soon(pen.listen)
-                return pen
+                return line
+
+    async def come_back(self, channel: str, peer: str, size: int) -> dict[str, Any]:
+        """A line again, to a peer that has started anew; she holds `size` entries of its log, or so she says."""
+        victim, pen = await self._reader.hospital(bytes.fromhex(peer)), self._pen(channel)
+        assert victim is not None
+        held, own = pen.head_heard(size), pen.frontier
+        heads = Reestablish(own.size, own.root(), held.size, held.root, 0)
+        pen.move(await self._attach(victim, bytes.fromhex(channel), heads), size)
+        self._nursery.start_soon(pen.listen)
+        return {}
+
+    async def words(self, channel: str, size: int) -> dict[str, Any]:
+        """What the peer signed at that size, first and last: evidence."""
+        heard = self._pen(channel).heard[size]
+        return {"evidence": encode(TwoWords(first=heard[0], second=heard[-1])).hex(), "count": len(heard)}
+
+    async def report(self, channel: str, evidence: str) -> dict[str, Any]:
+        """Accuse, by her own key."""
+        shown = Report(channel=bytes.fromhex(channel), evidence=decode_evidence(bytes.fromhex(evidence)))
+        return {"height": (await self._reader.send(self._root, shown)).height}
 
     async def wait(self, channel: str, size: int) -> dict[str, Any]:
         """Until the peer's log has come so far."""
@@ -225,6 +195,11 @@ class Mallory:
         await self._pen(channel).say([entry], [request_terms()], keep=False)
         await self._pen(channel).say([entry], [request_terms(purpose=0 if spent else 1)], spent=spent)
         return {}
+
+    async def fork(self, channel: str) -> dict[str, Any]:
+        """One request for the peer, and a proof for somebody else that stands in another log."""
+        await self.request(channel)
+        return self._pen(channel).other_log(2)
 
     async def fall(self, channel: str) -> dict[str, Any]:
         """She has seen less of the peer's log than she said before."""
@@ -260,7 +235,22 @@ class Mallory:
         return self._pens[bytes.fromhex(channel)]
 
 
-COMMANDS = ("open", "wait", "request", "twice", "fall", "access", "grant", "close_stale")
+COMMANDS = frozenset(
+    (
+        "open",
+        "wait",
+        "request",
+        "twice",
+        "fork",
+        "fall",
+        "access",
+        "grant",
+        "close_stale",
+        "come_back",
+        "words",
+        "report",
+    )
+)
 
 
 def _print(said: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from client.demo.accused import Accused
-from client.demo.disputes import BOND, DEPOSIT, GIFT, WINDOW_MS, Court, admit_mallory, play_disputes
+from client.demo.disputes import ACCUSED, BOND, DEPOSIT, GIFT, LIED, WINDOW_MS, Court, admit_mallory, play_disputes
 from client.demo.world import open_world, wait_until
 from client.progress import show_progress
 from l1.ground.faults import Refused
@@ -18,6 +18,9 @@ FEW = (
     "signs two logs of one size",
     "opens a record after consent was withdrawn",
     "keeps back a release",
+    "signs two logs of two sizes",
+    ACCUSED,
+    LIED,
 )
 PATIENCE_S = 90.0
 CHARGE = "access without grant"
@@ -28,9 +31,9 @@ async def test_the_chain_decides(tmp_path: Path) -> None:
         report = await play_disputes(tmp_path, bars, FEW)
     assert [check.name for check in report.checks if not check.ok] == []
     assert report.ok
-    assert [verdict.misconduct for verdict in report.verdicts] == list(FEW)
+    assert {verdict.misconduct for verdict in report.verdicts} == set(FEW)
     for verdict in report.verdicts:
-        assert verdict.bond_moved == BOND
+        assert verdict.bond_moved == (0 if verdict.misconduct == ACCUSED else BOND)
         assert 100 < verdict.evidence_bytes < 2_000
 
 

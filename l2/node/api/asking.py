@@ -1,5 +1,6 @@
 """Reading what a desk asks: words out of JSON bodies, channels and indices out of paths, filters out of queries."""
 
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -8,7 +9,7 @@ from starlette.requests import Request
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import HANDLE_BYTES, HASH_BYTES, SIZE_MAX
 from l1.serving import body_of, hex_in_path, unhex
-from l2.desk import key_words, watch_words, words
+from l2.desk import words
 
 __all__ = [
     "WORD_BYTES_MAX",
@@ -27,36 +28,18 @@ TEXT_CHARS_MAX = 256  # names of patients and practitioners, codes
 
 T = TypeVar("T", bound=words.Word)
 
-_decoders: dict[type[words.Word], msgspec.json.Decoder[Any]] = {
-    shape: msgspec.json.Decoder(shape)
-    for shape in (
-        words.Amount,
-        words.Backup,
-        words.CloseChannel,
-        words.ConsentWanted,
-        words.FetchMany,
-        words.HoldWanted,
-        words.OpenChannel,
-        words.Prove,
-        words.RecordWanted,
-        key_words.RegisterRecovery,
-        key_words.Revoke,
-        key_words.Rotate,
-        words.Share,
-        words.ShareMany,
-        words.Verify,
-        watch_words.AccessToProve,
-        watch_words.Receipt,
-        watch_words.TowerWanted,
-    )
-}
+
+@cache
+def _decoder(shape: type[words.Word]) -> msgspec.json.Decoder[Any]:
+    """Built once for each word: building costs far more than a decode."""
+    return msgspec.json.Decoder(shape)
 
 
 async def asked(request: Request, shape: type[T]) -> T:
     """The word in the body. Raises `Refused` (MALFORMED, TOO_LARGE)."""
     body = await body_of(request, WORD_BYTES_MAX)
     try:
-        word: T = _decoders[shape].decode(body)
+        word: T = _decoder(shape).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(Fault.MALFORMED, f"the body is no {shape.__name__} in JSON ({error})") from None
     return word
