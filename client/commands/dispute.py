@@ -6,8 +6,9 @@ import click
 import msgspec
 
 from client.output import Result, facts_table, rows_table, verb
-from client.places import channel_option, find_channel, hospital_option, read_file
+from client.places import channel_option, find_channel, hospital_option
 from client.wording import amount, moment, short
+from l1.serving import read_file
 from l2.desk import Desk
 
 __all__ = ["dispute"]

@@ -22,9 +22,7 @@ from l2.protocol.events import (
     Acknowledged,
     Append,
     Arrived,
-    AskCheckpoint,
-    AskClose,
-    AskSecret,
+    Asked,
     Charged,
     ClockSeen,
     Connected,
@@ -41,7 +39,6 @@ from l2.protocol.events import (
     Submit,
     Tell,
     Tick,
-    WordsSeen,
     Written,
 )
 from l2.protocol.limits import QUEUED_ENTRIES_MAX
@@ -93,7 +90,7 @@ class Outcome:
 class _Request:
     """An event that may fail, and whoever waits to hear of it."""
 
-    event: AskClose | AskCheckpoint | AskSecret | WordsSeen
+    event: Asked
     done: trio.Event = field(default_factory=trio.Event)
     error: LocalError | None = None
 
@@ -285,7 +282,7 @@ class Keeper:
             raise outcome.error
         return outcome
 
-    async def ask(self, event: AskClose | AskCheckpoint | AskSecret | WordsSeen) -> None:
+    async def ask(self, event: Asked) -> None:
         """Put a request to the core. Raises `LocalError` where it cannot be met."""
         await self._inbox_in.send(request := _Request(event))
         await request.done.wait()

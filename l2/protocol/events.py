@@ -18,6 +18,7 @@ __all__ = [
     "Acknowledged",
     "Append",
     "Arrived",
+    "Asked",
     "AskCheckpoint",
     "AskClose",
     "AskSecret",
@@ -151,6 +152,9 @@ class ClockSeen:
 class Tick:
     """Time has passed."""
 
+
+Asked = AskClose | AskCheckpoint | AskSecret | WordsSeen
+"""What somebody waits to have decided."""
 
 Event = (
     Append
