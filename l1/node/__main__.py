@@ -63,8 +63,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def default_allowance(fee: int, fee_per_kib: int) -> int:
-    """Room for a thousand short transactions of a key in one key window, which is more than for one of the greatest."""
-    return max(Parameters().allowance, 1_000 * (fee + fee_per_kib))
+    """Room for a thousand short transactions of a key in one key window, and for one of the greatest (1,024 KiB)."""
+    return max(Parameters().allowance, 1_100 * (fee + fee_per_kib))
 
 
 def init(asked: argparse.Namespace) -> None:

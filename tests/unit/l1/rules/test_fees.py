@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused
+from l1.ground.limits import TRANSACTION_BYTES_MAX
 from l1.ground.signing import Context, PrivateKey, Purpose, sign
 from l1.rules.blocks import execute, select
 from l1.rules.evidence import TwoWords
@@ -151,9 +152,10 @@ def test_a_recovery_key_needs_no_purse_for_its_veto(costly: World) -> None:
 
 
 def test_an_allowance_that_pays_for_no_large_transaction_cannot_be(world: World) -> None:
+    largest = TRANSACTION_BYTES_MAX // 1_024
     with refuses(Fault.OUT_OF_BOUNDS):
-        world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=256))
-    world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=257))
+        world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=largest))
+    world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=largest + 1))
 
 
 def test_evidence_that_proves_nothing_costs_its_sender_and_changes_nothing_else(costly: World) -> None:
