@@ -35,11 +35,6 @@ FOLDER = click.option("--folder", "-F", envvar="INTERWARD_CHAIN", required=True,
 @click.option("--window-min-ms", type=MS, default=2_000, show_default=True, help="Least challenge window.")
 @click.option("--fee", type=click.IntRange(0), default=0, show_default=True, help="Credits for every transaction.")
 @click.option("--fee-per-kib", type=click.IntRange(0), default=0, show_default=True, help="And for every KiB of it.")
-@click.option(
-    "--allowance",
-    type=click.IntRange(0),
-    help="What a channel key may take for fees from its hospital in one key window.  [default: a thousand fees]",
-)
 def init(
     *,
     folder: Path,
@@ -50,14 +45,12 @@ def init(
     window_min_ms: int,
     fee: int,
     fee_per_kib: int,
-    allowance: int | None,
 ) -> None:
     """Make a new chain: genesis.json, authority.key, registrar.key, config.toml. The registrar owns all credits."""
     command = node_command(
         *("l1.node", "init", "--folder", folder, "--name", name, "--credits", total),
         *("--heartbeat-ms", heartbeat_ms, "--block-ms", block_ms, "--window-min-ms", window_min_ms),
         *("--fee", fee, "--fee-per-kib", fee_per_kib),
-        *(() if allowance is None else ("--allowance", allowance)),
     )
     status = subprocess.run(command, check=False).returncode
     if status:

@@ -47,7 +47,6 @@ async def show(folder: Path | None, url: str | None, genesis: Path | None) -> Re
 @verb(parameters, "set")
 @click.option("--fee", type=click.IntRange(0), help="Credits for every transaction.")
 @click.option("--fee-per-kib", type=click.IntRange(0), help="And for every KiB that it begins.")
-@click.option("--allowance", type=click.IntRange(0), help="What a key may take for fees in one key window.")
 @click.option("--treasury", help="The account that fees go to, in hex.")
 @click.option("--bond-min", type=click.IntRange(0), help="Least bond of a channel.")
 @click.option("--window-min-ms", "window_ms_min", type=click.IntRange(1), help="Least challenge window.")

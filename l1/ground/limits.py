@@ -19,6 +19,7 @@ CLOCK_SKEW_MS_MAX = 5 * 60_000  # hospital clocks drift; more than this and "now
 HEADER_AHEAD_MS_MAX = 60_000  # a reader refuses headers further ahead of its own clock
 
 REGISTRARS_MAX = 64  # of a chain: a consortium, not a crowd
+FEES_LENT = 1_100  # of a KiB each, to a key in a key window: a thousand short transactions, or one of the greatest
 TRANSACTION_BYTES_MAX = 1024 * 1024  # a checkpoint of 1,000 channels with four signed commitments each fits
 BLOCK_BYTES_MAX = 4 * 1024 * 1024
 BLOCK_TRANSACTIONS_MAX = 5_000

@@ -47,7 +47,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     init.add_argument("--key-window-ms", type=int, default=Parameters().key_window_ms)
     init.add_argument("--fee", type=int, default=Parameters().fee)
     init.add_argument("--fee-per-kib", type=int, default=Parameters().fee_per_kib)
-    init.add_argument("--allowance", type=int, help="default: a thousand short transactions, at least 10000")
     run = verbs.add_parser("run", help="run the authority's node")
     follow = verbs.add_parser("follow", help="follow a chain, executing every block again")
     follow.add_argument("--genesis", type=Path, required=True)
@@ -62,11 +61,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def default_allowance(fee: int, fee_per_kib: int) -> int:
-    """Room for a thousand short transactions of a key in one key window, and for one of the greatest (1,024 KiB)."""
-    return max(Parameters().allowance, 1_100 * (fee + fee_per_kib))
-
-
 def init(asked: argparse.Namespace) -> None:
     parameters = Parameters(
         heartbeat_ms=asked.heartbeat_ms,
@@ -75,7 +69,6 @@ def init(asked: argparse.Namespace) -> None:
         key_window_ms=asked.key_window_ms,
         fee=asked.fee,
         fee_per_kib=asked.fee_per_kib,
-        allowance=default_allowance(asked.fee, asked.fee_per_kib) if asked.allowance is None else asked.allowance,
     )
     try:
         found_chain(

@@ -30,7 +30,6 @@ class ParametersForm(msgspec.Struct, forbid_unknown_fields=True):
     key_window_ms: int
     fee: int = 0
     fee_per_kib: int = 0
-    allowance: int = 10_000
     treasury: str = "00" * ACCOUNT_BYTES
     serial: int = 0
 

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, require
+from l1.ground.limits import FEES_LENT
 from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
 from l1.rules.accounts import Asking, give, hospital_of, pay_from, take
-from l1.rules.genesis import KIB, Parameters, check_parameters
+from l1.rules.genesis import Parameters, check_parameters
 from l1.rules.keys import can_end_things
 from l1.rules.state import PARAMETERS_KEY, Draft
 from l1.rules.transactions import (
@@ -29,9 +30,10 @@ from l1.rules.transactions import (
     SetParameters,
 )
 
-__all__ = ["approve", "charge", "fee_of", "is_charged_on_failure", "set_parameters"]
+__all__ = ["allowance_of", "approve", "charge", "fee_of", "is_charged_on_failure", "set_parameters"]
 
 _EVIDENCE = (Open, Checkpoint, CloseTogether, Close, Challenge, Report, ResumeChannel, Demand, Reveal)
+KIB = 1024
 _LENT_TO = (CHANNEL, RECOVERY)
 _FIXED = ("heartbeat_ms", "block_ms", "key_window_ms")
 
@@ -39,6 +41,11 @@ _FIXED = ("heartbeat_ms", "block_ms", "key_window_ms")
 def fee_of(parameters: Parameters, size_bytes: int) -> int:
     """[FEE-1] Credits for a transaction of so many bytes: a flat part, and a part for every KiB that it begins."""
     return parameters.fee + parameters.fee_per_kib * -(-size_bytes // KIB)
+
+
+def allowance_of(parameters: Parameters) -> int:
+    """[FEE-8] What a hospital lends each of its keys for fees in one key window."""
+    return FEES_LENT * (parameters.fee + parameters.fee_per_kib)
 
 
 def charge(draft: Draft, asking: Asking, size_bytes: int) -> int:
@@ -65,8 +72,8 @@ def _payer(draft: Draft, asking: Asking, fee: int, parameters: Parameters) -> by
     assert owner is not None, "whose hospital is known has an owner row"
     window = asking.clock_ms // parameters.key_window_ms
     lent = fee + (owner.lent if owner.window == window else 0)
-    left = parameters.allowance + fee - lent
-    require(lent <= parameters.allowance, Fault.TOO_FEW_CREDITS, f"the key's allowance of this window has {left} left")
+    left = allowance_of(parameters) - lent
+    require(left >= 0, Fault.TOO_FEW_CREDITS, f"its allowance has {left + fee} of {fee} credits left")
     draft.put_owner(asking.account, replace(owner, window=window, lent=lent))
     return hospital.id
 

@@ -8,21 +8,10 @@ from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
 from l1.ground.fields import AccountId, Credits, Digest, KeyBytes, Name, TimeMs
 from l1.ground.hashing import tagged_digest
-from l1.ground.limits import ACCOUNT_BYTES, BLOCK_BYTES_MAX, CREDITS_MAX, PERIOD_MS_MAX, TRANSACTION_BYTES_MAX, VERSION
+from l1.ground.limits import ACCOUNT_BYTES, BLOCK_BYTES_MAX, CREDITS_MAX, PERIOD_MS_MAX, VERSION
 from l1.ground.signing import check_public_key
 
-__all__ = [
-    "KIB",
-    "Allocation",
-    "Genesis",
-    "Parameters",
-    "chain_id",
-    "check_genesis",
-    "check_parameters",
-    "decode_genesis",
-]
-
-KIB = 1024
+__all__ = ["Allocation", "Genesis", "Parameters", "chain_id", "check_genesis", "check_parameters", "decode_genesis"]
 
 
 class Parameters(Shape, frozen=True):
@@ -32,8 +21,7 @@ class Parameters(Shape, frozen=True):
     apart. `window_ms_min/max`: bounds of a channel's challenge window. `bond_min`: the least bond.
     `key_window_ms`: how long a new root key waits, and how long an older channel key still counts. `fee` and
     `fee_per_kib`: credits for every transaction, and for every KiB that it begins; they go to `treasury`, by default
-    an account that nobody has. `allowance`: what a channel or recovery key may take for fees out of its hospital's
-    account in one key window. `serial`: how often all this was changed.
+    an account that nobody has. `serial`: how often all this was changed.
     """
 
     heartbeat_ms: TimeMs = 5_000
@@ -44,7 +32,6 @@ class Parameters(Shape, frozen=True):
     key_window_ms: TimeMs = 86_400_000
     fee: Credits = 0
     fee_per_kib: Credits = 0
-    allowance: Credits = 10_000
     treasury: AccountId = bytes(ACCOUNT_BYTES)
     serial: Annotated[int, Meta(ge=0, le=2**32)] = 0
 
@@ -93,7 +80,3 @@ def check_parameters(parameters: Parameters) -> None:
     longest_ms = max(parameters.window_ms_max, parameters.key_window_ms, parameters.heartbeat_ms)
     require(longest_ms <= PERIOD_MS_MAX, Fault.OUT_OF_BOUNDS, "a window or heartbeat of more than a century")
     require(parameters.key_window_ms > 0, Fault.OUT_OF_BOUNDS, "a chain needs a key window")
-    # [FEE-8] Else a hospital's keys could never ask for what its channels need.
-    largest = parameters.fee + parameters.fee_per_kib * (TRANSACTION_BYTES_MAX // KIB)
-    enough = parameters.allowance >= largest
-    require(enough, Fault.OUT_OF_BOUNDS, f"the greatest transaction costs {largest}: the allowance is at least that")

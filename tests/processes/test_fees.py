@@ -19,7 +19,7 @@ from tests.processes.hospitals import consents, open_channel, pair
 
 pytestmark = pytest.mark.slow
 
-FEE, DEAR = 3, 700
+FEE = 3
 WINDOW_MS = 3_000
 PATIENCE_S = 90.0
 TREASURY = bytes(20)
@@ -60,7 +60,8 @@ async def test_a_channel_from_opening_to_payout_where_everything_costs(tmp_path:
         await _all_held(a, b, channel)
         await a.desk.checkpoint(channel)
         await _a_key_without_a_purse_paid(world, a)
-        await _one_transaction_a_window(world)
+        changed = interward(world, "chain", "parameters", "set", "--fee", 5)
+        assert (changed["fee"], changed["serial"]) == (5, 1)
         await b.desk.close(channel, alone=True)
 
         async def paid_out() -> bool:
@@ -88,14 +89,6 @@ async def _a_key_without_a_purse_paid(world: World, a: Hospital) -> None:
     assert asked is not None
     assert asked.credits == 0
     assert asked.nonce >= 1
-
-
-async def _one_transaction_a_window(world: World) -> None:
-    """From now on A's channel key, which paid for the checkpoint, is lent nothing, and B's pays for its close alone:
-    what else either hospital asks, as the settlement, its root key has to."""
-    change = ("--fee", DEAR, "--fee-per-kib", 0, "--allowance", DEAR)
-    changed = interward(world, "chain", "parameters", "set", *change)
-    assert (changed["allowance"], changed["serial"]) == (DEAR, 1)
 
 
 async def _books(world: World, a: Hospital, b: Hospital, tower: bytes) -> None:

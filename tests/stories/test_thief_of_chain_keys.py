@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from l1.ground.faults import Fault
+from l1.rules import fees
 from l1.rules.commitment import channel_id
 from l1.rules.fees import approve
 from l1.rules.transactions import (
@@ -171,11 +172,14 @@ def test_channel_thief_spends_at_most_the_deposit_and_alice_bears_it(town: Town)
     assert world.credits(town.alice) == before + 100  # the deposit is gone, the bond is not
 
 
-def test_channel_thief_burns_one_allowance_a_key_window_and_alice_still_answers(town: Town) -> None:
+def test_channel_thief_burns_one_allowance_a_key_window_and_alice_still_answers(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The chain has fees. He floods it at her expense until the chain lends him no more; her root key pays."""
+    monkeypatch.setattr(fees, "FEES_LENT", 2)
     world = town.world
     now = world.draft.get_parameters()
-    wanted = replace(now, fee=40, allowance=100, serial=now.serial + 1)
+    wanted = replace(now, fee=40, serial=now.serial + 1)
     approval = approve(world.registrar, world.chain, wanted)
     world.do(world.registrar, SetParameters(parameters=wanted, approvals=(approval,)))
     before = world.credits(town.alice)

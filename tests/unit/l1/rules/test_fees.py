@@ -9,9 +9,10 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused
 from l1.ground.limits import TRANSACTION_BYTES_MAX
 from l1.ground.signing import Context, PrivateKey, Purpose, sign
+from l1.rules import fees
 from l1.rules.blocks import execute, select
 from l1.rules.evidence import TwoWords
-from l1.rules.fees import fee_of
+from l1.rules.fees import allowance_of, fee_of
 from l1.rules.outcomes import failed_item, open_item
 from l1.rules.state import PARAMETERS_KEY
 from l1.rules.touched import touched_by
@@ -105,20 +106,21 @@ def test_what_the_key_owns_goes_first(costly: World) -> None:
     assert (costly.credits(costly.a), costly.draft.get_account(purse).credits) == (before - 5, 3)
 
 
-def test_an_allowance_is_one_keys_for_one_key_window(world: World) -> None:
+def test_an_allowance_is_one_keys_for_one_key_window(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fees, "FEES_LENT", 3)
     world.with_channel()
     world.do(world.a.root, world.new_key(world.a, CHANNEL, "alice channel 2"))
     second = max(world.a.keys)
-    world.do(world.registrar, change(world, fee=30, fee_per_kib=0, allowance=100))
-    into = world.tip.clock_ms % world.genesis.parameters.key_window_ms
-    world.wait(world.genesis.parameters.key_window_ms - into)
+    world.do(world.registrar, change(world, fee=30, fee_per_kib=0))
+    window_ms = world.genesis.parameters.key_window_ms
+    world.wait(window_ms - world.tip.clock_ms % window_ms)
     for _ in range(3):
         assert ask(world, world.a.channel) == 30
     with refuses(Fault.TOO_FEW_CREDITS):
         ask(world, world.a.channel)
     ask(world, world.a.keys[second])
     ask(world, world.a.root)
-    world.wait(world.genesis.parameters.key_window_ms)
+    world.wait(window_ms)
     ask(world, world.a.channel)
 
 
@@ -151,11 +153,10 @@ def test_a_recovery_key_needs_no_purse_for_its_veto(costly: World) -> None:
     assert costly.credits(costly.a) == before - FEE - PER_KIB
 
 
-def test_an_allowance_that_pays_for_no_large_transaction_cannot_be(world: World) -> None:
-    largest = TRANSACTION_BYTES_MAX // 1_024
-    with refuses(Fault.OUT_OF_BOUNDS):
-        world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=largest))
-    world.do(world.registrar, change(world, fee=1, fee_per_kib=1, allowance=largest + 1))
+def test_an_allowance_pays_for_one_of_the_greatest_transactions(world: World) -> None:
+    for fee, per_kib in ((0, 1), (1, 0), (7, 3)):
+        parameters = replace(world.draft.get_parameters(), fee=fee, fee_per_kib=per_kib)
+        assert fee_of(parameters, TRANSACTION_BYTES_MAX) <= allowance_of(parameters)
 
 
 def test_evidence_that_proves_nothing_costs_its_sender_and_changes_nothing_else(costly: World) -> None:
