@@ -38,15 +38,17 @@ DECISIVE = ("frozen", "closing", "closing_alone", "closing_lost", "closed_by_us"
 STANDS = {
     "open": "It is open: both hospitals are on the line and may write.",
     "connecting": "It is open, but there is no line to the peer.",
-    "resuming": "It is open, and this process waits for the peer to sign what it holds before it may sign.",
+    "resuming": "It is open, and on the line to the peer.",
     "closing": "It is closing.",
     "frozen": "It is frozen.",
     "settled": "It is settled: over and paid out.",
 }
 ADVICE = {
     "open": "Nothing needs to be done.",
-    "connecting": "Is the peer running? `interward hospital doctor` tries its address. Entries wait on our disk.",
-    "resuming": "Wait a block. If it lasts: is the peer running, and does the chain make blocks?",
+    "connecting": "Is the peer running? `interward hospital doctor` tries its address. Entries wait on our disk. If it "
+    "never comes back: `interward channel close --alone`, or `--lost` if our disk may be older than what we signed.",
+    "resuming": "Wait a block: what our disk lacks comes back first. If it lasts: does the chain make blocks? "
+    "`interward hospital doctor` looks.",
     "closing": "Nothing needs to be done: the node answers and settles by itself. Keep it running.",
     "frozen": "Ask the peer's operators. If it stays so: `interward channel close --alone`.",
     "settled": "Nothing needs to be done.",

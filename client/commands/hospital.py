@@ -93,6 +93,7 @@ async def status(folder: Path) -> Result:
         ("records", f"{found.records:,}"),
         ("running", f"since {moment(found.started_ms)}"),
         *([("waiting", found.waiting)] if found.waiting else []),
+        *(("resuming", one) for one in found.resuming),
     ]
     facts += [("warning", warning) for warning in found.warnings]
     return Result(msgspec.structs.asdict(found), facts_table(found.name, facts))

@@ -108,6 +108,8 @@ class Status(Word, frozen=True):
     line_bytes: int = 0
     """Bytes of frames sent over secure lines since the process started, before TLS adds its own."""
     waiting: str | None = None  # why no channel is open: the chain has not answered since the process started
+    resuming: tuple[str, ...] = ()
+    """Open channels in which this process signs nothing before the peer has signed `resume`: a sentence each."""
 
 
 class Backup(Word, frozen=True):

@@ -16,6 +16,7 @@ from l1.reader.client import Reader
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
 from l1.serving import split_address
+from l2.desk import URL_FILE, Desk
 from l2.node.clock import now_ms
 from l2.node.folder import CHANNELS, Folder
 from l2.node.keys import KeyStore, key_warnings
@@ -26,6 +27,10 @@ __all__ = ["examine"]
 
 ROOM_BYTES_MIN = 1 << 30  # an hour of full speed; below that somebody should look
 ANSWER_S = 5.0
+START_MS = 60_000  # for lines, and a new block
+RESUME = (
+    "Nothing is lost: it goes on by itself once the peers answer. For a peer that never will: docs/how-to/recovery.md."
+)
 ROTATE = "See docs/how-to/keys.md."
 
 Check = dict[str, Any]
@@ -76,6 +81,24 @@ class _Examination:
             self._clock(tip)
             await self._registry(reader, keys, certificate.fingerprint, tip)
             await self._peers(reader, keys.hospital)
+        await self._signing()
+
+    async def _signing(self) -> None:
+        """Of a running hospital: whether it may sign in every open channel."""
+        if not (self._folder.path / URL_FILE).exists():
+            return
+        try:
+            async with Desk.of_folder(self._folder.path) as desk:
+                status = await desk.status()
+        except (LocalError, Refused) as error:
+            remedy = "If no hospital runs, start it: interward hospital run"
+            self._note("signing", False, f"the desk does not answer ({error})", remedy)
+            return
+        if now_ms() - status.started_ms < START_MS:
+            self._note("signing", True, "it has just started; each peer is asked for `resume` first")
+            return
+        found = "; ".join(status.resuming) or "it may sign in every open channel"
+        self._note("signing", not status.resuming, found, RESUME)
 
     def _read_channels(self) -> None:
         """Beside a running hospital too: read only, every page and every row once."""

@@ -3,6 +3,7 @@
 Each operation returns when it is done on the chain, or says why it is not. The core decides; this waits and reports.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,20 @@ from l2.node.opening import propose_channel
 from l2.node.rotation import Rotation
 from l2.node.towers import Towers
 from l2.protocol.batch import Salts
-from l2.protocol.channel import Channel
+from l2.protocol.channel import Channel, decode_log_row
 from l2.protocol.events import AskCheckpoint, AskClose, Submit
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
 from l2.protocol.proof_file import proof_fields
 from l2.protocol.proofs import prove_entry
-from l2.protocol.rows import Rows
+from l2.protocol.rows import Rows, head_key
 from l2.protocol.stored import check_stored
 from l2.protocol.watch import challenge as stale_challenge
 
 __all__ = ["Operations"]
 
 CHAIN_DEADLINE_S = 60.0
+WRITTEN_DEADLINE_S = 60.0
 READY_DEADLINE_S = 60.0
 VERIFY_ENTRIES = 50_000  # verified between two looks at other work
 
@@ -138,7 +140,10 @@ class Operations:
         keeper = self.hospital.keeper(channel)
         held = keeper.channel
         sizes = [head.size for head in held.heads]
-        again = _Again(held, self.hospital.store.rows(channel))
+        rows = self.hospital.store.rows(channel)
+        # What the channel has taken in is perhaps still on its way to the disk.
+        await keeper.wait_until(lambda _: _are_written(rows, sizes), WRITTEN_DEADLINE_S, "writing what has arrived")
+        again = _Again(held, rows)
         while not again.is_done(sizes):
             await trio.to_thread.run_sync(again.go_on, sizes)
         roots = tuple(frontier.root() for frontier in again.frontiers)
@@ -155,6 +160,12 @@ class Operations:
             raise LocalError(
                 f"the copy could not be written ({error})", "Name a folder with room and rights."
             ) from None
+
+
+def _are_written(rows: Rows, sizes: Sequence[int]) -> bool:
+    """Whether both logs are on the disk so far: a head is written together with its batch."""
+    heads = (rows.get(head_key(side)) for side in (0, 1))
+    return all(head and decode_log_row(head).frontier.size >= size for head, size in zip(heads, sizes, strict=True))
 
 
 class _Again:

@@ -41,7 +41,19 @@ def status_view(hospital: Hospital) -> words.Status:
         warnings=() if me is None else tuple(key_warnings(me, hospital.holds, tip.clock_ms)),
         line_bytes=hospital.line_bytes,
         waiting=None if hospital.waiting is None else str(hospital.waiting),
+        resuming=tuple(_resuming(hospital, keeper) for keeper in hospital.keepers.values() if _must_resume(keeper)),
     )
+
+
+def _must_resume(keeper: Keeper) -> bool:
+    return keeper.channel.phase is Phase.OPEN and not keeper.channel.resumed
+
+
+def _resuming(hospital: Hospital, keeper: Keeper) -> str:
+    registered = hospital.registry.get(hospital.peer_of(keeper))
+    who = "the peer" if registered is None else registered.name
+    line = "" if keeper.channel.connected else f"; there is no line to {who}"
+    return f"channel {keeper.channel.id[:8].hex()}… signs nothing until {who} has signed `resume`{line}"
 
 
 def key_views(hospital: Hospital) -> list[key_words.KeyView]:
@@ -125,6 +137,8 @@ def _reason_of(channel: Channel) -> str | None:
         return f"key {signed.key} signed here, and this folder lacks it: nothing is signed until the key is rotated"
     if channel.clock_is_off:
         return "our clock and the chain's are minutes apart: nothing is signed"
+    if channel.phase is Phase.OPEN and not channel.resumed:
+        return "this process signs nothing until the peer has signed `resume`, which says what it holds of our log"
     return channel.row.reason or None
 
 

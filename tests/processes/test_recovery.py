@@ -107,6 +107,38 @@ async def test_a_backup_is_made_restored_and_signs_nothing_twice(tmp_path: Path)
         assert (await a.desk.channel(channel)).own.size >= 2_000
 
 
+async def test_an_older_copy_says_that_it_signs_nothing_before_its_peer_has_signed_resume(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (world, a, b):
+        channel = await open_channel(a, b)
+        await a.stop()
+        older = a.copy("A-older")
+        await a.start()
+        await both_open(a, b, channel)
+        await a.desk.append(channel, consents("since", 0, 1_000))
+        await a.stop()
+        await b.stop()
+        a.folder = older
+        await a.start()
+        duty = "signs nothing until B has signed `resume`; there is no line to B"
+
+        async def says_so() -> bool:
+            return [one.partition("… ")[2] for one in (await a.desk.status()).resuming] == [duty]
+
+        await wait_until("A says that it must resume", says_so, 60)
+        _, printed, _ = await interward(world, "hospital", "status", "--folder", a.folder)
+        assert "resuming" in printed
+        story = await told(world, 0, "channel", "explain", "--folder", a.folder)
+        assert (story["channel"]["state"], "--lost" in story["advice"]) == ("connecting", True)
+        assert "until the peer has signed `resume`" in story["channel"]["reason"]
+        said = await told(world, 1, "hospital", "doctor", "--folder", a.folder)
+        assert "resume" in next(check["found"] for check in said["checks"] if check["name"] == "signing")
+        await b.start()
+        await both_open(a, b, channel)
+        assert (await a.desk.status()).resuming == ()
+        assert (await a.desk.channel(channel)).reason is None
+        assert (await a.desk.channel(channel)).own.size >= 1_000
+
+
 async def test_restoring_without_the_peer_says_what_is_lacking(tmp_path: Path) -> None:
     async with pair(tmp_path) as (world, a, b):
         await open_channel(a, b)
@@ -130,7 +162,8 @@ async def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
         await open_channel(a, b)
         said = await told(world, 0, "hospital", "doctor", "--folder", a.folder)
         assert [check["name"] for check in said["checks"]] == [
-            *("config", "keys", "genesis", "certificate", "channels", "disk", "chain", "clock", "registry", "peer B")
+            *("config", "keys", "genesis", "certificate", "channels", "disk", "chain", "clock", "registry", "peer B"),
+            "signing",
         ]
         status, printed, _ = await interward(world, "hospital", "doctor", "--folder", a.folder)
         assert (status, "peer B" in printed) == (0, True)

@@ -1,7 +1,13 @@
 """The journal: what happened to a channel is durable, with its reason, and nobody can push it out."""
 
+import ast
+from pathlib import Path
+from typing import get_args
+
 from l1.ground.codec import encode
 from l1.ground.faults import Fault
+from l1.rules.transactions import Action
+from l2.protocol import journal
 from l2.protocol.channel import new_rows
 from l2.protocol.events import AskClose, BlockSeen, ChainRefused, Event, MessageReceived, Persist
 from l2.protocol.journal import Reason, read_journal
@@ -75,3 +81,16 @@ def test_a_peer_cannot_push_the_story_out() -> None:
     for ask in asks:
         pair.do(0, ask)
     assert reasons(pair) == [Reason.RESUME_NOT_GIVEN]
+
+
+def test_whatever_is_brought_to_the_chain_has_a_reason() -> None:
+    """Every action that the protocol makes is one that the journal can tell of."""
+    asked = {action.__name__ for action in get_args(Action)}
+    sources = [ast.parse(path.read_text()) for path in Path(journal.__file__).parent.glob("*.py")]
+    calls = [node.func for tree in sources for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = {call.id for call in calls if isinstance(call, ast.Name)} & asked
+    told = ast.parse(Path(journal.__file__).read_text())
+    known = {
+        node.cls.id for node in ast.walk(told) if isinstance(node, ast.MatchClass) and isinstance(node.cls, ast.Name)
+    }
+    assert {"Close", "CloseTogether", "Settle"} <= made <= known
