@@ -1,5 +1,6 @@
 """A wire between two processes that can be cut, held, or made to swallow what one end says, while it seems to stand."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -8,6 +9,7 @@ import trio
 __all__ = ["Wire", "open_wire"]
 
 CHUNK_BYTES = 65_536
+BULK_BYTES = 256 * 1024  # a connection that has answered more carries bodies
 
 
 class Wire:
@@ -21,6 +23,29 @@ class Wire:
         self._flows = trio.Event()
         self._flows.set()
         self._swallows: bool | None = None
+        self._allowed_bytes = math.inf
+        self._bulk_flows = trio.Event()
+        self._reached: list[tuple[float, trio.Event]] = []
+
+    def allow(self, size: float) -> None:
+        """So many bytes more may be answered; then the connections that carry bodies hold until more are allowed."""
+        self._allowed_bytes = self.answered_bytes + size
+        self._bulk_flows.set()
+        self._bulk_flows = trio.Event()
+
+    async def wait_answered(self, size: float) -> None:
+        """Wait until so many bytes have been answered in all."""
+        came = trio.Event()
+        self._reached.append((size, came))
+        self._note(0)
+        await came.wait()
+
+    def _note(self, size: int) -> None:
+        self.answered_bytes += size
+        for mark, came in list(self._reached):
+            if self.answered_bytes >= mark:
+                came.set()
+                self._reached.remove((mark, came))
 
     def cut(self) -> None:
         """Every connection breaks; new ones may be made."""
@@ -56,13 +81,16 @@ class Wire:
         self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope, answers: bool = False
     ) -> None:
         with suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            swallowed = False
+            here, swallowed = 0, False
             while data := await source.receive_some(CHUNK_BYTES):
                 await self._flows.wait()
                 swallowed = swallowed or self._swallows is answers
                 if swallowed:
                     continue
-                self.answered_bytes += len(data) * answers
+                here += len(data)
+                while answers and here > BULK_BYTES and self.answered_bytes >= self._allowed_bytes:
+                    await self._bulk_flows.wait()
+                self._note(len(data) * answers)
                 await sink.send_all(data)
         scope.cancel()
 

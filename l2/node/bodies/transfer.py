@@ -41,8 +41,8 @@ from l2.records.limits import SEALED_CHUNK_BYTES
 __all__ = ["Gathering", "Turn", "begin_pull", "gather", "pull", "pull_turn"]
 
 UNIT_CHUNKS = CHUNKS_PER_MESSAGE  # about a megabyte: one request, and one message
-DEPTH_MIN, DEPTH_MAX = 3, 16  # requests under way on one line
-QUEUE_MESSAGES = 2  # that have come and wait to be written; then the line is not read
+DEPTH_MIN, DEPTH_MAX = 2, 16  # requests under way on one line
+QUEUE_MESSAGES = 1  # that have come and wait to be written; then the line is not read
 TURN_UNITS = 16  # 15 MiB: then whoever else waits for a line has it
 SETTLE_BYTES = 64 * 1024 * 1024  # written and not yet asked of the disk
 RATE_BYTES_S = 400_000_000  # the fastest that a line is expected to be: with a round trip's time it gives the window
