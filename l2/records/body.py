@@ -8,6 +8,8 @@ works on iterators, so that a worker thread can do it and no size needs more mem
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 
+from zstandard import ZstdDecompressor
+
 from l1.ground.faults import Fault, require
 from l1.ground.hashing import tagged_digest
 from l1.ground.merkle import root_of
@@ -142,13 +144,14 @@ def open_body(
     digest: bytes,
     *updates: Update,
     spread: Spread = in_turn,
+    unpacker: ZstdDecompressor | None = None,
 ) -> Iterator[Octets]:
     """[BODY-7] The content of a ciphertext in pieces, which ends by raising unless it has the salted digest. Each piece
     is given to `updates`, too.
 
     Raises `Refused`: BAD_CIPHERTEXT, MALFORMED, TOO_LARGE, BAD_DIGEST.
     """
-    unpacked = Unpacked(open_chunks(runs, cipher_size, cipher), cipher_size)
+    unpacked = Unpacked(open_chunks(runs, cipher_size, cipher), cipher_size, unpacker)
     hasher = sha256(unpacked.salt)
     yield from spread(unpacked, hasher.update, *updates)
     require(hasher.digest() == digest, Fault.BAD_DIGEST, "the content is not what the grant promised")

@@ -24,6 +24,7 @@ __all__ = [
     "content_bytes_max",
     "head_of",
     "new_packer",
+    "new_unpacker",
     "squeeze",
 ]
 
@@ -101,8 +102,14 @@ class Unpacked:
     The content counts only once the iterator has ended without raising.
     """
 
-    def __init__(self, plain: Iterable[Octets], cipher_size: int) -> None:
-        """`plain` are the body's pieces; the first is at least the head."""
+    def __init__(
+        self, plain: Iterable[Octets], cipher_size: int, unpacker: zstandard.ZstdDecompressor | None = None
+    ) -> None:
+        """`plain` are the body's pieces; the first is at least the head.
+
+        `unpacker` may be used for one body after another.
+        """
+        self._unpacker = unpacker
         pieces = iter(plain)
         first: Octets = next(pieces, b"")
         require(len(first) >= HEAD_BYTES, Fault.MALFORMED, "the body is shorter than its head")
@@ -127,7 +134,7 @@ class Unpacked:
             yield from self._unsqueezed_at_once()
             return
         source: _Reads = _Source(map(bytes, self._rest))
-        unpacker = _unpacker()
+        unpacker = self._unpacker or new_unpacker()
         total = 0
         try:
             with unpacker.stream_reader(source, read_size=CHUNK_BYTES) as reader:  # type: ignore[arg-type]
@@ -147,12 +154,14 @@ class Unpacked:
             claimed = zstandard.frame_content_size(data)
             fits = claimed in (-1, self.size)
             require(fits, Fault.MALFORMED, "the content has another size than the body's head says")
-            yield _unpacker().decompress(data, max_output_size=max(1, self.size), allow_extra_data=False)
+            unpacker = self._unpacker or new_unpacker()
+            yield unpacker.decompress(data, max_output_size=max(1, self.size), allow_extra_data=False)
         except zstandard.ZstdError:
             raise Refused(Fault.MALFORMED, "the body's data is not what its codec says") from None
 
 
-def _unpacker() -> zstandard.ZstdDecompressor:
+def new_unpacker() -> zstandard.ZstdDecompressor:
+    """Not to be shared between threads."""
     return zstandard.ZstdDecompressor(max_window_size=1 << limits.WINDOW_LOG_MAX)
 
 

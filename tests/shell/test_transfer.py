@@ -65,6 +65,7 @@ class Custodian:
         self.bodies = bodies
         self.grants: dict[int, GrantBody] = {}
         self.sent = 0
+        self.crowds = trio.CapacityLimiter(1)
 
     def grant(self, content: bytes) -> tuple[int, GrantBody]:
         index = len(self.grants)

@@ -6,23 +6,26 @@ one. Knows neither records nor grants. docs/spec/records.md, rules REST-1, 2, 4 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
 from l1.ground.codec import Shape
 from l1.ground.faults import Fault, require
+from l2.node.bodies.entropy import Entropy
 from l2.node.bodies.files import make_folder, open_private, remove, sweep, sync, write_whole
-from l2.node.bodies.index import Entropy, Index
+from l2.node.bodies.index import Index
 from l2.records.body import chunk_count
 from l2.records.keys import BOX_OVERHEAD, KEY_BYTES, NONCE_BYTES, box, unbox
 from l2.records.limits import SEALED_CHUNK_BYTES
 
-__all__ = ["HEAD_BYTES", "Cell", "Cells", "is_short_cell", "place_key"]
+__all__ = ["HEAD_BYTES", "Cell", "Cells", "ReadShort", "is_short_cell", "place_key"]
 
 _EPOCH_BYTES = 4
 HEAD_BYTES = _EPOCH_BYTES + BOX_OVERHEAD + KEY_BYTES
+_READ_AHEAD_BYTES = 64 * 1024  # of short cells that lie one behind the other
 RUN_CHUNKS = 16  # read, opened and hashed at once: a megabyte
 FILE_BYTES = 16
 PLACE_BYTES = 32
@@ -40,6 +43,10 @@ class Cell(Shape, frozen=True):
 def is_short_cell(cell: Cell) -> bool:
     """Whether it holds one chunk."""
     return cell.size <= SEALED_CHUNK_BYTES
+
+
+ReadShort = Callable[[Cell], tuple[bytes, bytes]]
+"""Head and chunk of a short cell."""
 
 
 class Cells:
@@ -82,14 +89,27 @@ class Cells:
             file.seek(cell.offset)
             return file.read(HEAD_BYTES)
 
-    def read_short(self, cell: Cell) -> tuple[bytes, bytes]:
-        """Head and chunk of a short cell, with one read."""
+    @contextmanager
+    def reading_short(self) -> Iterator[ReadShort]:
+        """Reads head and chunk of short cells; what lies in one file, one after the other, is read with one call."""
+        opened, begin, data = b"", 0, b""
+
+        def read(cell: Cell) -> tuple[bytes, bytes]:
+            nonlocal opened, begin, data
+            size = HEAD_BYTES + cell.size
+            if cell.file != opened or not begin <= cell.offset <= begin + len(data) - size:
+                opened, begin, data = cell.file, cell.offset, self._read_ahead(cell, size)
+            at = cell.offset - begin
+            return data[at : at + HEAD_BYTES], data[at + HEAD_BYTES : at + size]
+
+        yield read
+
+    def _read_ahead(self, cell: Cell, size: int) -> bytes:
         handle = os.open(self._prefix + cell.file.hex(), os.O_RDONLY)
         try:
-            data = os.pread(handle, HEAD_BYTES + cell.size, cell.offset)
+            return os.pread(handle, max(size, _READ_AHEAD_BYTES), cell.offset)
         finally:
             os.close(handle)
-        return data[:HEAD_BYTES], data[HEAD_BYTES:]
 
     def set_heads(self, heads: Iterable[tuple[Cell, bytes]]) -> None:
         """Overwrite heads in place, each file with one sync."""

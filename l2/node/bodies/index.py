@@ -5,7 +5,7 @@ that the records' own keys are boxed under: so the hospital's key can change wit
 write is synced when it returns. Knows tables and keys, not what rows mean.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -16,11 +16,12 @@ import lmdb
 from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
 from l1.serving import Migration, bring_up_to_date, check_whole
+from l2.node.bodies.entropy import Entropy
 from l2.node.bodies.ring import Ring, decode_ring
 from l2.node.store import disk_failed
 from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
 
-__all__ = ["Entropy", "Index", "Table"]
+__all__ = ["Index", "Table"]
 
 _MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in order
 _MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
@@ -30,9 +31,6 @@ _TABLES = (
 )
 _REMEDY = "Restore the folder `bodies` from a backup."
 _KEY_LABEL, _RING_LABEL = b"interward index key", b"interward ring"
-
-Entropy = Callable[[int], bytes]
-"""So many fresh random bytes."""
 
 
 class Index:

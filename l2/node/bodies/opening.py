@@ -7,17 +7,21 @@ its one-time key is destroyed with the same write. Many at once cost two syncs. 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
+
+from zstandard import ZstdDecompressor
 
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l2.node.bodies.beside import beside
-from l2.node.bodies.cells import Cell, Cells, is_short_cell
+from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell
 from l2.node.bodies.incoming import ONE_TIME_KEY, Incoming, Waiting, require_complete
 from l2.node.bodies.intake import RECORD_KEY, Seen, Taken
 from l2.node.bodies.store import Origin, Record, RecordStore, look
-from l2.records.body import open_body
+from l2.records.body import in_turn, open_body
 from l2.records.cipher import BodyCipher
 from l2.records.info import RecordInfo
 from l2.records.keys import agree, key_digest, lock_of, unwrap
+from l2.records.packing import new_unpacker
 
 __all__ = ["Opener", "Released"]
 
@@ -39,6 +43,14 @@ class _Opened:
     record: Record
 
 
+class _Tools(NamedTuple):
+    """What is made once for many."""
+
+    agreed: Agree
+    read_short: ReadShort
+    unpacker: ZstdDecompressor
+
+
 class Opener:
     """Synchronous, safe in worker threads; what returned is durable."""
 
@@ -52,33 +64,41 @@ class Opener:
         `LocalError` where the ciphertext is not here. Safe to repeat."""
         outcome: dict[int, Record | Refused | LocalError] = {}
         opened: list[tuple[int, _Opened]] = []
-        agreed = _agreeing()
-        for one in released:
-            known = self._records.find_received(channel, one.grant)
-            if known is not None and self._incoming.find(channel, one.grant) is None:
-                outcome[one.grant] = known
-                continue
-            try:
-                origin = Origin(channel=channel, grant=one.grant, custodian=custodian)
-                row = require_complete(self._incoming.find(channel, one.grant))
-                opened.append((one.grant, self._open(row, one.secret, origin, name, now_ms, agreed)))
-            except (Refused, LocalError) as error:
-                outcome[one.grant] = error
+        agreed, unpacker = _agreeing(), new_unpacker()
+        with self._cells.reading_short() as read_short:
+            tools = _Tools(agreed, read_short, unpacker)
+            for one in released:
+                row = self._incoming.find(channel, one.grant)
+                known = self._records.find_received(channel, one.grant) if row is None else None
+                if known is not None:
+                    outcome[one.grant] = known
+                    continue
+                try:
+                    origin = Origin(channel=channel, grant=one.grant, custodian=custodian)
+                    opened.append(
+                        (one.grant, self._open(require_complete(row), one.secret, origin, name, now_ms, tools))
+                    )
+                except (Refused, LocalError) as error:
+                    outcome[one.grant] = error
         self._cells.set_heads((done.row.cell, done.head) for _, done in opened)
         rows = [row for _, done in opened for row in self._records.rows_of(done.record)]
         gone = [(self._incoming.rows, self._incoming.row_key(channel, grant), None) for grant, _ in opened]
         self._cells.index.write([*rows, *gone])
         return outcome | {grant: done.record for grant, done in opened}
 
-    def _open(self, row: Waiting, secret: bytes, origin: Origin, name: str, now_ms: int, agreed: Agree) -> _Opened:
+    def _open(self, row: Waiting, secret: bytes, origin: Origin, name: str, now_ms: int, tools: _Tools) -> _Opened:
         body, cell = row.body, row.cell
         require(lock_of(secret) == body.lock, Fault.BAD_DIGEST, "the secret does not open the grant's lock")
-        head, runs = self._read(cell)
-        key = self._key(row, head, secret, agreed)
+        head, runs = self._read(cell, tools.read_short)
+        key = self._key(row, head, secret, tools.agreed)
         require(key_digest(key) == body.key, Fault.BAD_DIGEST, "the key is not the one that the grant names")
         hasher, size, seen = sha256(), 0, Seen()
         cipher = BodyCipher(key, cell.place)
-        for piece in open_body(runs, cell.size, cipher, body.content, hasher.update, spread=beside):
+        spread = in_turn if is_short_cell(cell) else beside
+        contents = open_body(
+            runs, cell.size, cipher, body.content, hasher.update, spread=spread, unpacker=tools.unpacker
+        )
+        for piece in contents:
             size += len(piece)
             seen.add(piece)
         digest = hasher.digest()
@@ -92,9 +112,9 @@ class Opener:
             Record(id_, name, size, now_ms, info, digest, cell, origin),
         )
 
-    def _read(self, cell: Cell) -> tuple[bytes, Iterable[bytes]]:
+    def _read(self, cell: Cell, read_short: ReadShort) -> tuple[bytes, Iterable[bytes]]:
         if is_short_cell(cell):
-            head, chunk = self._cells.read_short(cell)
+            head, chunk = read_short(cell)
             return head, (chunk,)
         return self._cells.read_head(cell), self._cells.runs(cell)
 

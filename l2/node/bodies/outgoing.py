@@ -9,18 +9,20 @@ row. Knows no log and no line. docs/spec/records.md, BODY-8.
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
+from zstandard import ZstdDecompressor
+
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.merkle import root_of
 from l2.node.bodies.beside import beside
-from l2.node.bodies.cells import Cell, Cells, is_short_cell
+from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell
 from l2.node.bodies.index import Table
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
-from l2.records.body import chunk_count, chunk_hash, place_of, regrant
+from l2.records.body import chunk_count, chunk_hash, in_turn, place_of, regrant
 from l2.records.cipher import BodyCipher, Octets
 from l2.records.keys import KEY_BYTES, agree, exchange_public, grant_keys, key_digest, lock_of, release_secret, wrap
 from l2.records.limits import SEALED_CHUNK_BYTES
-from l2.records.packing import Unpacked
+from l2.records.packing import Unpacked, new_unpacker
 
 __all__ = ["GrantBody", "Outgoing", "Offered", "Wrapper"]
 
@@ -54,10 +56,10 @@ _decode = decoder(_Row, bytes_max=_ROW_BYTES_MAX, what="outgoing row")
 class _Sealer:
     """A record's cell, opened under its own key and sealed for one grant."""
 
-    def __init__(self, cells: Cells, cell: Cell, nonce: bytes) -> None:
+    def __init__(self, cells: Cells, cell: Cell, nonce: bytes, read_short: ReadShort) -> None:
         self._chunk: bytes | None = None
         if is_short_cell(cell):
-            head, self._chunk = cells.read_short(cell)
+            head, self._chunk = read_short(cell)
             record_key = cells.unhead(head, RECORD_KEY, cell.place)
         else:
             record_key = cells.key(cell, RECORD_KEY)
@@ -149,15 +151,25 @@ class Outgoing:
     ) -> list[GrantBody]:
         """One body for each record, with one sync. `beside` are rows (by table, one for each record) to be written
         under the same key, so that either all of a grant's rows are there or none."""
-        made = [self._prepare(record, chain, channel, seed) for record in records]
+        unpacker = new_unpacker()
+        with self._cells.reading_short() as read_short:
+            made = [self._prepare(record, (chain, channel), seed, read_short, unpacker) for record in records]
         rows = [(self._rows, channel + body.lock, encode(row)) for body, row in made]
         rows += [(table, channel + body.lock, row) for (table, row), (body, _) in zip(beside, made, strict=False)]
         self._index.write(rows)
         return [body for body, _ in made]
 
-    def _prepare(self, record: Record, chain: bytes, channel: bytes, seed: bytes) -> tuple[GrantBody, _Row]:
+    def _prepare(
+        self,
+        record: Record,
+        where: tuple[bytes, bytes],
+        seed: bytes,
+        read_short: ReadShort,
+        unpacker: ZstdDecompressor,
+    ) -> tuple[GrantBody, _Row]:
+        chain, channel = where
         nonce = self._cells.entropy(_NONCE_BYTES)
-        sealer = _Sealer(self._cells, record.cell, nonce)
+        sealer = _Sealer(self._cells, record.cell, nonce, read_short)
         key = key_digest(sealer.key)
         lock = lock_of(release_secret(seed, chain, channel, key))
         sealer.to(place_of(chain, channel, lock))
@@ -178,8 +190,9 @@ class Outgoing:
                 first += -(-len(run) // SEALED_CHUNK_BYTES)
 
         hasher = sha256(sealer.salt)
-        unpacked = Unpacked(plain(), max(record.cell.size, record.size))
-        for _ in beside(unpacked, hasher.update):
+        unpacked = Unpacked(plain(), max(record.cell.size, record.size), unpacker)
+        spread = in_turn if is_short_cell(record.cell) else beside
+        for _ in spread(unpacked, hasher.update):
             pass
         root = root_of(hashes)
         body = GrantBody(
@@ -196,6 +209,13 @@ class Outgoing:
 
     def find(self, chain: bytes, channel: bytes, lock: bytes, secret: bytes) -> Offered | None:
         """The body behind a grant's lock, unless its record was erased. `secret` opens it (`release_secret`)."""
+        with self._cells.reading_short() as read_short:
+            return self.find_one(chain, channel, lock, secret, read_short)
+
+    def find_one(
+        self, chain: bytes, channel: bytes, lock: bytes, secret: bytes, read_short: ReadShort
+    ) -> Offered | None:
+        """The same for one of many."""
         assert lock_of(secret) == lock
         row = self._rows.get(channel + lock)
         if row is None:
@@ -204,7 +224,8 @@ class Outgoing:
         record = self._records.find(known.record)
         if record is None or not self._cells.has(record.cell):
             return None
-        return Offered(_Sealer(self._cells, record.cell, known.nonce), known, secret, place_of(chain, channel, lock))
+        sealer = _Sealer(self._cells, record.cell, known.nonce, read_short)
+        return Offered(sealer, known, secret, place_of(chain, channel, lock))
 
     def wrapper(self, peer: bytes) -> Wrapper:
         """A fresh one-time key, agreed with the peer's. Raises `Refused` (BAD_KEY)."""

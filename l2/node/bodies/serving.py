@@ -62,7 +62,9 @@ class RecordsLine(Protocol):
 
 
 class Library(Protocol):
-    """Where the bodies come from that the peer at a line may have now."""
+    """Where the bodies come from that the peer at a line may have now. `crowds` bounds the threads for short ones."""
+
+    crowds: trio.CapacityLimiter
 
     async def find(self, channel: bytes, grant: int) -> Offered:
         """Raises `Refused` (NOT_GRANTED)."""
@@ -221,7 +223,7 @@ async def _gathered(library: Library, wanted: Gather) -> list[bytes]:
     require(ascending, Fault.UNEXPECTED, "grants that do not ascend")
     wrapper = library.wrapper(wanted.one_time)
     found = library.find_short(wanted.channel, wanted.grants)
-    return await trio.to_thread.run_sync(_seal_short, found, wrapper)
+    return await trio.to_thread.run_sync(_seal_short, found, wrapper, limiter=library.crowds)
 
 
 def _seal_short(found: Callable[[], Iterator[tuple[int, Offered | Refused]]], wrapper: Wrapper) -> list[bytes]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Self
 
 from l2.node.bodies.cells import Cells
+from l2.node.bodies.entropy import Entropy, Pool
 from l2.node.bodies.files import make_folder
 from l2.node.bodies.incoming import Incoming
-from l2.node.bodies.index import Entropy, Index
+from l2.node.bodies.index import Index
 from l2.node.bodies.opening import Opener, Released
 from l2.node.bodies.outgoing import Outgoing
 from l2.node.bodies.rewrapping import Rewrapping
@@ -27,6 +28,7 @@ class Bodies:
     def __init__(self, folder: Path, kek: bytes, *, entropy: Entropy = secrets.token_bytes) -> None:
         """`kek` is 32 bytes out of the hospital's key store. Raises `LocalError` for another hospital's folder."""
         self._folder = make_folder(folder)
+        entropy = Pool(entropy)
         self.index = Index(folder / INDEX, kek, entropy)
         self.cells = Cells(folder / CELLS, self.index, entropy)
         if not self.index.was_clean:

@@ -11,8 +11,9 @@ from l1.ground.faults import LocalError
 from l1.rules.log.entries import Receipt
 from l1.rules.log.fold import ANSWERED, DONE
 from l2.desk import words
+from l2.node.bodies import Record
 from l2.node.exchange.dealing import Dealing
-from l2.node.exchange.fetching import Failures, Fetching
+from l2.node.exchange.fetching import Fetching
 from l2.node.exchange.logs import find_marks, grant_has_ended
 from l2.node.exchange.views import fetched_view
 from l2.node.hospital import Hospital
@@ -51,25 +52,30 @@ class Delivery:
     async def fetch_all(self, dealing: Dealing, indices: Sequence[int]) -> list[Became]:
         """Bring granted records home, in the order asked for: each one's record, or why there is none (yet)."""
         assert self._nursery is not None
-        failures: Failures = {}
+        became: dict[int, Record | Exception] = {}
         done = trio.Event()
-        self._nursery.start_soon(self._fetch, dealing, indices, failures, done)
+        self._nursery.start_soon(self._fetch, dealing, indices, became, done)
         with trio.move_on_after(COMING_S):
             await done.wait()
-        return [failures.get(index) or self._became(dealing, index, done.is_set()) for index in indices]
+        return [self._became(dealing, index, became.get(index), done.is_set()) for index in indices]
 
-    async def _fetch(self, dealing: Dealing, indices: Sequence[int], failures: Failures, done: trio.Event) -> None:
-        failures |= await self._fetching.obtain(dealing, indices)
+    async def _fetch(
+        self, dealing: Dealing, indices: Sequence[int], became: dict[int, Record | Exception], done: trio.Event
+    ) -> None:
+        became |= await self._fetching.obtain(dealing, indices)
+        awaits = {index: awaited for index in indices if (awaited := dealing.awaited.get(index)) is not None}
         with trio.move_on_after(RELEASE_S):
             for index in indices:
-                if index not in failures and (awaited := dealing.awaited.get(index)) is not None:
+                if index not in became and (awaited := awaits.get(index)) is not None:
                     await awaited.came.wait()
-                    if isinstance(awaited.became, Exception):
-                        failures[index] = awaited.became
+                    if awaited.became is not None:
+                        became[index] = awaited.became
         done.set()
 
-    def _became(self, dealing: Dealing, index: int, done: bool) -> Became:
-        record = self._hospital.bodies.records.find_received(dealing.id, index)
+    def _became(self, dealing: Dealing, index: int, became: Record | Exception | None, done: bool) -> Became:
+        if isinstance(became, Exception):
+            return became
+        record = became or self._hospital.bodies.records.find_received(dealing.id, index)
         if record is not None:
             return fetched_view(record)
         if not done:

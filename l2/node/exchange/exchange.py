@@ -34,7 +34,7 @@ from l2.node.exchange.logs import stands
 from l2.node.exchange.opening import Opening
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.reading import Reading
-from l2.node.exchange.sharing import THREADS, Sharing
+from l2.node.exchange.sharing import CROWD_THREADS, THREADS, Sharing
 from l2.node.exchange.terms import code_of, mask_of
 from l2.node.exchange.transfers import Transfers
 from l2.node.hospital import Hospital
@@ -58,12 +58,12 @@ class Exchange:
     def __init__(self, hospital: Hospital) -> None:
         self._hospital = hospital
         self._book = Book(hospital.bodies.index)
-        threads = trio.CapacityLimiter(THREADS)
+        threads, crowds = trio.CapacityLimiter(THREADS), trio.CapacityLimiter(CROWD_THREADS)
         self._pulls = Pulls(hospital.connect_records)
         self._transfers = Transfers(hospital)
-        self._sharing = Sharing(hospital, self._book, threads)
-        self._opening = Opening(hospital, threads)
-        self._fetching = Fetching(hospital, self._pulls, self._opening, self._transfers, threads)
+        self._sharing = Sharing(hospital, self._book, threads, crowds)
+        self._opening = Opening(hospital, threads, crowds)
+        self._fetching = Fetching(hospital, self._pulls, self._opening, self._transfers, threads, crowds)
         self._background = Background(hospital, self._fetching)
         self._reading = Reading(hospital, threads, self._learn_subjects)
         self.closed_log = self._reading.closed_log

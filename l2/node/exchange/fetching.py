@@ -36,9 +36,15 @@ class Fetching:
     """See the module."""
 
     def __init__(
-        self, hospital: Hospital, pulls: Pulls, opening: Opening, transfers: Transfers, threads: trio.CapacityLimiter
+        self,
+        hospital: Hospital,
+        pulls: Pulls,
+        opening: Opening,
+        transfers: Transfers,
+        threads: trio.CapacityLimiter,
+        crowds: trio.CapacityLimiter,
     ) -> None:
-        self._hospital, self._pulls, self._threads = hospital, pulls, threads
+        self._hospital, self._pulls, self._threads, self._crowds = hospital, pulls, threads, crowds
         self._opening, self._transfers = opening, transfers
         self._bodies = hospital.bodies
         self._under_way: dict[tuple[bytes, int], trio.Event] = {}
@@ -132,7 +138,7 @@ class Fetching:
                     peer_one_time=found.peer_one_time,
                 )
 
-            refused = found.unsent | await trio.to_thread.run_sync(take, limiter=self._threads)
+            refused = found.unsent | await trio.to_thread.run_sync(take, limiter=self._crowds)
             came = {one.grant for one in found.bodies} - refused.keys()
             for index in missing.keys() - came:
                 failures[index] = refused.get(index) or Refused(Fault.NOT_GRANTED, f"grant {index} did not come")

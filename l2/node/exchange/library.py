@@ -47,6 +47,7 @@ class PeerLibrary:
     ) -> None:
         self._hospital, self._sharing, self._erasing, self._rate = hospital, sharing, erasing, rate
         self._dealings, self._peer = dealings, peer
+        self.crowds = sharing.crowds
 
     def _dealing(self, channel: bytes) -> Dealing:
         dealing = self._dealings.get(channel)

@@ -27,8 +27,8 @@ log = structlog.get_logger()
 class Opening:
     """`run` is its task."""
 
-    def __init__(self, hospital: Hospital, threads: trio.CapacityLimiter) -> None:
-        self._hospital, self._threads = hospital, threads
+    def __init__(self, hospital: Hospital, threads: trio.CapacityLimiter, crowds: trio.CapacityLimiter) -> None:
+        self._hospital, self._threads, self._crowds = hospital, threads, crowds
         self._dealings: dict[bytes, Dealing] = {}
         self._short: Worklist[tuple[bytes, int]] = Worklist()
         self._long: Worklist[tuple[bytes, int]] = Worklist()
@@ -48,23 +48,25 @@ class Opening:
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(SHORT_TASKS):
-                nursery.start_soon(self._keep_opening, self._short, GATHER_MAX)
+                nursery.start_soon(self._keep_opening, self._short, GATHER_MAX, self._crowds)
             for _ in range(LONG_TASKS):
-                nursery.start_soon(self._keep_opening, self._long, 1)
+                nursery.start_soon(self._keep_opening, self._long, 1, self._threads)
 
-    async def _keep_opening(self, worklist: Worklist[tuple[bytes, int]], most: int) -> None:
+    async def _keep_opening(
+        self, worklist: Worklist[tuple[bytes, int]], most: int, threads: trio.CapacityLimiter
+    ) -> None:
         while True:
             crowds: dict[bytes, list[int]] = defaultdict(list)
             for channel, index in await worklist.take_many(most):
                 crowds[channel].append(index)
             for channel, indices in crowds.items():
-                await self._open(self._dealings[channel], indices)
+                await self._open(self._dealings[channel], indices, threads)
 
-    async def _open(self, dealing: Dealing, indices: list[int]) -> None:
+    async def _open(self, dealing: Dealing, indices: list[int], threads: trio.CapacityLimiter) -> None:
         known = {index: awaited for index in indices if (awaited := dealing.awaited.get(index)) is not None}
         released = [Released(index, awaited.secret) for index, awaited in known.items() if awaited.secret is not None]
         with trio.CancelScope(shield=True):
-            kept = await trio.to_thread.run_sync(self._keep, dealing, released, limiter=self._threads)
+            kept = await trio.to_thread.run_sync(self._keep, dealing, released, limiter=threads)
         for index, became in kept.items():
             dealing.awaited.pop(index, None)
             self._tell(dealing, index, known[index], became)

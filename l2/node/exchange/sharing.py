@@ -31,7 +31,9 @@ from l2.records import Selection, release_secret
 __all__ = ["Sharing"]
 
 THREADS = 4  # sealing and opening bodies: what is left for the channels is the rest of the machine
+CROWD_THREADS = 1  # many short bodies are small steps, and threads would only hand the interpreter to and fro
 SERVED_MAX = 64  # bodies whose keys are held while they are pulled
+SHORT_BYTES = 64 * 1024  # records of a chunk or so
 GRANTS_AT_ONCE = 512  # one sync and one append for so many
 GRANTS_PER_ANSWER_MAX = 2_048  # a CT study is some hundred files; a patient with more is answered with the newest
 
@@ -41,8 +43,10 @@ log = structlog.get_logger()
 class Sharing:
     """See the module."""
 
-    def __init__(self, hospital: Hospital, book: Book, threads: trio.CapacityLimiter) -> None:
-        self._hospital, self._book, self._threads = hospital, book, threads
+    def __init__(
+        self, hospital: Hospital, book: Book, threads: trio.CapacityLimiter, crowds: trio.CapacityLimiter
+    ) -> None:
+        self._hospital, self._book, self._threads, self.crowds = hospital, book, threads, crowds
         self._bodies = hospital.bodies
         self._cutting = Cutting(hospital.bodies, threads)
         self._served: dict[tuple[bytes, bytes], Offered] = {}  # bodies being pulled, a few chunks at a time
@@ -82,7 +86,8 @@ class Sharing:
         indices: list[int] = []
         for start in range(0, len(offers), GRANTS_AT_ONCE):
             crowd = offers[start : start + GRANTS_AT_ONCE]
-            prepared = await trio.to_thread.run_sync(self._prepare, dealing, crowd, fee, limiter=self._threads)
+            threads = self._threads if any(offer.record.size > SHORT_BYTES for offer in crowd) else self.crowds
+            prepared = await trio.to_thread.run_sync(self._prepare, dealing, crowd, fee, limiter=threads)
             indices += await self._write(dealing, crowd, [grant for grant, _ in prepared], [t for _, t in prepared])
         return indices
 
@@ -250,14 +255,15 @@ class Sharing:
                 standing.append((index, refused))
 
         def find() -> Iterator[tuple[int, Offered | Refused]]:
-            for one in standing:
-                if len(one) == 2:
-                    yield one
-                    continue
-                index, lock, secret = one
-                offered = self._bodies.outgoing.find(dealing.chain, dealing.id, lock, secret)
-                gone = Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
-                yield index, gone if offered is None else offered
+            with self._bodies.cells.reading_short() as read_short:
+                for one in standing:
+                    if len(one) == 2:
+                        yield one
+                        continue
+                    index, lock, secret = one
+                    offered = self._bodies.outgoing.find_one(dealing.chain, dealing.id, lock, secret, read_short)
+                    gone = Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
+                    yield index, gone if offered is None else offered
 
         return find
 
