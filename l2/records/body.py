@@ -135,6 +135,7 @@ def open_chunks(runs: Iterable[bytes], cipher_size: int, cipher: BodyCipher) -> 
         alone = len(run) <= SEALED_CHUNK_BYTES
         yield cipher.open(run, index, index == count - 1) if alone else cipher.open_run(run, index, count - 1)
         index += -(-len(run) // SEALED_CHUNK_BYTES)
+    require(index >= count, Fault.BAD_CIPHERTEXT, f"chunk {index} is not there")
 
 
 def open_body(

@@ -8,6 +8,7 @@ one. Knows neither records nor grants. docs/spec/records.md, rules REST-1, 2, 4 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import RawIOBase
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -153,7 +154,7 @@ class Cells:
         with self.path(cell.file).open("rb", buffering=0) as file:
             file.seek(cell.offset + HEAD_BYTES)
             for at in range(0, cell.size, RUN_CHUNKS * SEALED_CHUNK_BYTES):
-                yield file.read(min(RUN_CHUNKS * SEALED_CHUNK_BYTES, cell.size - at))
+                yield _read_whole(file, min(RUN_CHUNKS * SEALED_CHUNK_BYTES, cell.size - at))
 
     def read(self, cell: Cell, first: int, end: int) -> bytes:
         """The ciphertext of consecutive chunks. Raises `Refused` (NO_SUCH_CHUNK)."""
@@ -163,7 +164,7 @@ class Cells:
         size = min(end * SEALED_CHUNK_BYTES, cell.size) - first * SEALED_CHUNK_BYTES
         with self.path(cell.file).open("rb", buffering=0) as file:
             file.seek(cell.offset + self.seat(first))
-            return file.read(size)
+            return _read_whole(file, size)
 
     def has(self, cell: Cell) -> bool:
         return os.path.exists(self._prefix + cell.file.hex())
@@ -196,6 +197,12 @@ class Cells:
         for path in list(self._folder.iterdir()):
             if not self.places.has(bytes.fromhex(path.name)):
                 path.unlink(missing_ok=True)
+
+
+def _read_whole(file: RawIOBase, size: int) -> bytes:
+    data = file.read(size) or b""
+    require(len(data) == size, Fault.BAD_CIPHERTEXT, "the record's file is cut short")
+    return data
 
 
 def place_key(cell: Cell) -> bytes:
