@@ -69,12 +69,12 @@ async def open_channel(a: Hospital, b: Hospital, *, window_ms: int = 3_600_000) 
     return channel
 
 
-async def both_open(a: Hospital, b: Hospital, channel: str) -> None:
+async def both_open(a: Hospital, b: Hospital, channel: str, deadline_s: float = START_S) -> None:
     async def are_open() -> bool:
         found = [view for one in (a, b) for view in await one.desk.channels() if view.id == channel]
         return len(found) == 2 and all(view.state == "open" for view in found)
 
-    await wait_until("the channel is open at both hospitals", are_open, START_S)
+    await wait_until("the channel is open at both hospitals", are_open, deadline_s)
 
 
 async def write_until_it_ends(hospital: Hospital, channel: str) -> int:

@@ -33,7 +33,7 @@ __all__ = ["Killed", "carry_under_kills"]
 MIB = 1024 * 1024
 READER = {"practitioner": "dr-b", "role": "PHYSICIAN", "purpose": "TREAT"}
 TLS_OVERHEAD = 1.004  # 22 bytes for each record of at most 16 KiB, frames, and a few handshakes
-START_S = 120.0
+START_S = 300.0
 STEP_MIN, STEP_MAX = 0.4, 0.9  # what is sent from one kill to the next, of what there would be to send
 BEHIND = 4 * MIB  # so much may follow before the process is dead
 
@@ -135,7 +135,7 @@ async def _ask_for_it(b: Hospital, channel: str, grant: int) -> None:
 async def _start_again(victim: Hospital, a: Hospital, b: Hospital, channel: str) -> None:
     await victim.close_desk()
     await victim.start()
-    await both_open(a, b, channel)
+    await both_open(a, b, channel, START_S)
 
 
 async def _has_record(b: Hospital | None) -> bool:
