@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from l1.ground.many import IN_C
+
 __all__ = ["machine"]
 
 LIBRARIES = ("coincurve", "lmdb", "msgspec", "trio")
@@ -22,6 +24,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
         "interward": version("interward"),
+        "hashes": "C" if IN_C else "Python",
         "libraries": {name: version(name) for name in LIBRARIES},
     }
 

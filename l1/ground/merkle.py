@@ -6,12 +6,12 @@ never needs the log; proofs ask the caller for the nodes they need. Source: RFC 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 
 from l1.ground.codec import Shape
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.hashing import digest
 from l1.ground.limits import HASH_BYTES
+from l1.ground.many import node_hashes
 
 __all__ = [
     "EMPTY_ROOT",
@@ -72,8 +72,7 @@ class Frontier(Shape, frozen=True):
                 row = [lone, *row]
             if len(row) % 2:
                 waiting[level] = row[-1]
-            halves = iter(row)
-            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(halves, halves, strict=False)]
+            row = node_hashes(row)
             level += 1
         peaks = tuple(waiting[level] for level in sorted(waiting, reverse=True))
         return Frontier(size=size + len(leaves), peaks=peaks), made

@@ -8,7 +8,8 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import NamedTuple
 
-from l1.ground.merkle import Frontier, node_hash
+from l1.ground.many import node_hashes
+from l1.ground.merkle import Frontier
 from l1.rules.log.entries import TERMS_OF, Entry, Terms
 from l1.rules.log.leaves import decode_one, decode_parts, leaf_hashes
 from l2.protocol.batch import Batch, Salts, open_stored
@@ -119,7 +120,7 @@ class LogReader:
         else:
             row = [self.node(below, at) for at in range(index << level - below, index + 1 << level - below)]
         while len(row) > 1:
-            row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+            row = node_hashes(row)
         return row[0]
 
     def _block(self, block: int) -> list[bytes]:

@@ -15,6 +15,7 @@ from l1.ground.codec import Shape, decoder
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.fields import Digest
 from l1.ground.limits import PART_BYTES_MAX, SALT_BYTES
+from l1.ground.many import leaf_hashes
 from l1.rules.log.entries import TERMS_OF, Entry, Terms
 
 __all__ = [
@@ -100,14 +101,6 @@ def encode_parts(entries: Sequence[Entry], terms: Sequence[Terms]) -> tuple[tupl
     following = map(_encode_each, terms)
     privates = tuple([next(following) if type(entry) in TERMS_OF else b"" for entry in entries])
     return publics, privates
-
-
-def leaf_hashes(publics: Sequence[bytes], privates: Sequence[bytes], salts: Sequence[bytes]) -> list[bytes]:
-    """The RFC 9162 leaf hashes of a batch."""
-    return [
-        sha256(b"\x00" + public + sha256(salt + private).digest() if private else b"\x00" + public).digest()
-        for public, private, salt in zip(publics, privates, salts, strict=True)
-    ]
 
 
 def one_leaf(public: bytes, private_digest: bytes) -> bytes:
