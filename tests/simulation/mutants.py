@@ -178,13 +178,6 @@ MUTANTS = (
         "keys",
     ),
     Mutant(
-        "sign on with a key that gave way",
-        "l2/protocol/channel.py",
-        "            return False  # [ROT-2]",
-        "            pass",
-        "keys",
-    ),
-    Mutant(
         "fall over a type that nobody knows",
         "l2/protocol/step.py",
         "            raise Refused(Fault.UNEXPECTED, f",
