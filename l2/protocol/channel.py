@@ -132,6 +132,7 @@ class Channel:
     peer_said: int = 0  # how long the peer's log was when it last said so
     loaded: int = 0  # how much of our log this process found on its disk
     forgot: bool = False  # it found none, in a channel that is not new
+    is_copy: bool = False  # says the shell: this disk is a backup's, and may be older than what we said
     resend_at: int | None = None  # from where on the peer lacks our log
     give_back_at: int | None = None  # from where on it lacks its own
     renew_below: int = 0  # batches that the peer lacks are signed anew if they were signed below this height

@@ -8,8 +8,8 @@ knows, and above what it asked with before. So two processes of one hospital nev
 [START-5] A channel that is closing needs no `resume`: nothing is signed in it any more.
 [START-7] Before it has resumed a process blames nobody for what does not fit its disk: that may be a copy from before a
 loss, with words that were never heard and then written otherwise. It signs nothing, and tells its operator.
-[START-6] Who did not find its log on its own disk shows the `resume` to the chain at once: the peer may hold more than
-it said, and what it kept back must not count before we can answer.
+[START-6] Who did not find its log on its own disk, or knows that its disk is a copy, shows the `resume` to the chain
+and signs nothing before it stands there: the peer may hold more than it said, and what it kept back must not count.
 """
 
 from l1.ground.codec import encode
@@ -30,6 +30,7 @@ from l2.protocol.state_rows import change
 
 __all__ = ["ask_resume", "doubt", "proceed_resume", "resume_asked", "resume_given"]
 
+SHOW_AGAIN_BLOCKS = 10  # what the chain does not hold by then is brought to it again
 ASK_AGAIN_BLOCKS = 3  # without an answer for so long, ask with a newer height: the peer may have known better
 
 
@@ -102,14 +103,14 @@ def proceed_resume(channel: Channel) -> list[Effect]:
     require(root == resume.root, Fault.UNKNOWN_HEAD, "the peer names a head of ours that we did not sign")
     settled = 0 if channel.l1 is None else channel.l1.sides[channel.side].settled.size
     require(channel.own.size >= settled, Fault.BAD_RESUME, f"of {settled} settled entries of ours the peer holds fewer")
+    if _must_stand(channel) and not _stands(channel, resume):
+        return _show(channel, waiting)
     effects: list[Effect] = [change(channel, resume=waiting)]
     channel.resumed, channel.resume_waiting = True, None
     effects += _sign_again(channel, min(resume.size, _void_size(channel)))
     if channel.established:
         effects.append(heads(channel))  # anything that could not be joined before is sent again
-    effects.append(Resumed())
-    came_back = channel.own.size > channel.loaded
-    return [*effects, _show(channel, waiting)] if came_back or channel.forgot else effects
+    return [*effects, Resumed()]
 
 
 def doubt(channel: Channel, refused: Refused) -> list[Effect]:
@@ -118,11 +119,22 @@ def doubt(channel: Channel, refused: Refused) -> list[Effect]:
     return [Tell("doubt", f"{refused}. Either our disk is a copy from before a loss, or the peer lies")]
 
 
-def _show(channel: Channel, signed: Signed) -> Submit:
-    """[START-6] What we forgot and the peer did not give back is void from here on."""
+def _must_stand(channel: Channel) -> bool:
+    """[START-6] Whether our disk is known to lack what we said, or may lack it."""
+    return channel.forgot or channel.is_copy or channel.own.size > channel.loaded
+
+
+def _stands(channel: Channel, resume: Resume) -> bool:
+    return channel.l1 is not None and channel.l1.sides[channel.side].resume_height >= resume.height
+
+
+def _show(channel: Channel, signed: Signed) -> list[Effect]:
+    """[START-6] What we forgot and the peer did not give back is void from here on; asked again once in a while."""
+    if channel.height < channel.resume_shown_at + SHOW_AGAIN_BLOCKS:
+        return []
     channel.resume_shown_at = channel.height
-    why = f"our disk did not hold our log: what the peer has not given back was made void at height {channel.height}"
-    return Submit(ResumeChannel(channel=channel.id, resume=signed), why)
+    why = f"our disk may lack some of our log: what the peer has not given back is void at height {channel.height}"
+    return [Submit(ResumeChannel(channel=channel.id, resume=signed), why)]
 
 
 def _void_size(channel: Channel) -> int:

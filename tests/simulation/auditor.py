@@ -145,6 +145,7 @@ class Auditor:
     def resumed(self, keeper: "Keeper") -> None:
         """A hospital may sign again, by what its peer signed; Mallory may have signed less than she holds."""
         self._world.counts["resumed"] += 1
+        keeper.node.copies.discard(keeper.id)
         signed = keeper.channel.row.resume
         if signed is None or keeper.node.is_mallory:
             return

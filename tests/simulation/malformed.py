@@ -20,7 +20,7 @@ from l2.protocol.events import MessageReceived
 from l2.protocol.messages import ClosingAgreed, Message, Reestablish, ResumeAsk, ResumeGiven, Shutdown
 from tests.simulation.genuine import SimKey
 
-__all__ = ["malform"]
+__all__ = ["bytes_changed", "malform"]
 
 Key = tuple[int, SimKey]
 
@@ -55,7 +55,7 @@ def malform(rng: Random, channel: Channel, key: Key, kept: list[MessageReceived]
     payload = _genuine(rng, channel, key, kind, kept)
     match rng.randrange(4):
         case 0:
-            payload = _bytes_changed(rng, payload)
+            payload = bytes_changed(rng, payload)
         case 1 if kind == Message.BATCH:
             payload = _undecodable_entries(rng, channel, key, payload)
         case _:
@@ -92,7 +92,8 @@ def _genuine(rng: Random, channel: Channel, key: Key, kind: int, kept: list[Mess
             return encode_batch((), (), final)
 
 
-def _bytes_changed(rng: Random, payload: bytes) -> bytes:
+def bytes_changed(rng: Random, payload: bytes) -> bytes:
+    """Bytes turned over, cut, added, repeated, or nested without end."""
     data = bytearray(payload or b"\0")
     match rng.randrange(5):
         case 0:
@@ -114,7 +115,7 @@ def _field_changed(rng: Random, channel: Channel, key: Key, kind: int, payload: 
     try:
         message = msgspec.msgpack.decode(payload)
     except (msgspec.DecodeError, ValueError):
-        return _bytes_changed(rng, payload)
+        return bytes_changed(rng, payload)
     purpose = _SIGNED.get(Message(kind)) if kind in set(Message) else None
     signed = None if purpose is None else _signed_part(message)
     if signed is not None and purpose is not None and rng.random() < 0.7:
@@ -147,7 +148,7 @@ def _changed(rng: Random, value: Any) -> Any:
             case _:
                 return [*value[:at], _changed(rng, value[at]), *value[at + 1 :]]
     if isinstance(value, bytes) and value and rng.random() < 0.5:
-        return _bytes_changed(rng, value)[:5_000]
+        return bytes_changed(rng, value)[:5_000]
     if isinstance(value, int) and rng.random() < 0.5:
         return max(0, value + rng.choice((-100, -1, 1, 100)))
     return rng.choice(_ODD_VALUES)
@@ -164,7 +165,7 @@ def _undecodable_entries(rng: Random, channel: Channel, key: Key, payload: bytes
         return payload
     parts = rng.choice([publics, privates])
     at = rng.randrange(len(parts))
-    parts[at] = _bytes_changed(rng, parts[at])[:300]
+    parts[at] = bytes_changed(rng, parts[at])[:300]
     salts = channel.readers[channel.side].salts.span(channel.own.size, len(publics))
     frontier, _ = channel.own.frontier.extend(leaf_hashes(publics, privates, salts))
     seen = (channel.fold.logs[channel.side].seen, channel.peer.frontier.root())

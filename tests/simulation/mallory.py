@@ -21,13 +21,14 @@ from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, C
 from l2.protocol import writer
 from l2.protocol.batch import decode_batch
 from l2.protocol.channel import Channel
+from l2.protocol.closing import checkpoint_heads
 from l2.protocol.events import Append, MessageReceived, Send, Submit
 from l2.protocol.messages import Message, Reestablish, ResumeGiven, decode_reestablish, decode_resume_given
 from l2.protocol.phases import Phase
-from tests.simulation.decoding import resume_in
+from tests.simulation.decoding import resume_in, size_told
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
-from tests.simulation.malformed import malform
+from tests.simulation.malformed import bytes_changed, malform
 from tests.simulation.node import Node
 from tests.simulation.workload import any_entries, opening_of, pay_for
 
@@ -102,7 +103,7 @@ class Mallory(Node):
             keeper.post(message)
         elif odds > 0.985:
             self._did("mutates")
-            message = MessageReceived(message.type, self._mutated(message.payload))
+            message = MessageReceived(message.type, bytes_changed(rng, message.payload))
         elif send.type == Message.REESTABLISH and odds > 0.6:
             self._did("lies about heads")
             message = MessageReceived(message.type, self._other_heads(send.payload))
@@ -114,20 +115,6 @@ class Mallory(Node):
 
     def _did(self, what: str) -> None:
         self.world.counts[f"mallory {what}"] += 1
-
-    def _mutated(self, payload: bytes) -> bytes:
-        rng = self.world.rng
-        data = bytearray(payload)
-        match rng.randrange(4):
-            case 0:
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            case 1:
-                del data[rng.randrange(len(data)) :]
-            case 2:
-                data += rng.randbytes(rng.randint(1, 9))
-            case _:
-                data = bytearray(rng.randbytes(rng.randint(0, 80)))
-        return bytes(data)
 
     def _other_heads(self, payload: bytes) -> bytes:
         said: Reestablish = decode_reestablish(payload)
@@ -144,6 +131,9 @@ class Mallory(Node):
         resume = resume_in(decode_resume_given(payload).resume)
         heads = [decode_commitment(each.body) for each in self._words(keeper)[1 - keeper.side]]
         older = [each for each in heads if each.size <= resume.size]
+        told = [each for each in self.messages.get(keeper.id, ()) if each.type == Message.REESTABLISH][-4:]
+        exactly = {size_told(each) for each in told}  # what its disk holds, as it said itself
+        older = [each for each in older if each.size in exactly] or older
         match rng.randrange(4) if kind is None else kind:
             case 0 if older:
                 head = rng.choice(older)
@@ -171,7 +161,7 @@ class Mallory(Node):
         keeper = rng.choice(list(self.keepers.values()))
         deeds: list[Callable[[Keeper], bool]] = [self._write_void] * 12 + [self._silence, self._private_head]
         deeds += [self._access_ended] * 3
-        deeds += [self._challenge, self._post_resume, self._settle_early]
+        deeds += [self._challenge, self._post_resume, self._settle_early, self._settle_newest]
         deeds += [self._close_old] if rng.random() < 0.2 else []
         deeds += [self._overspend] if rng.random() < 0.5 else []
         if self.world.weather.kind == "garbage":
@@ -369,6 +359,11 @@ class Mallory(Node):
             return False
         heads = ChannelHeads(channel=keeper.id, commitments=(private, peer))
         return self._ask(Checkpoint(heads=(heads,)))
+
+    def _settle_newest(self, keeper: Keeper) -> bool:
+        """What both signed, at once: before a peer that forgot it can make it void."""
+        heads = checkpoint_heads(keeper.channel)
+        return heads is not None and self._ask(Checkpoint(heads=(heads,)))
 
     def _settle_early(self, keeper: Keeper) -> bool:
         row = self.world.chain.channels[keeper.id]

@@ -60,6 +60,7 @@ class Node:
         self.chain_until = 0  # the chain is out of reach until then
         self.suspect: bytes | None = None  # a channel whose rows were torn while we were down
         self.sync_fails = False
+        self.copies: set[bytes] = set()  # channels whose rows came out of a backup: the folder says so
         self._waiting: deque[_Waiting] = deque()
         self._syncing: list[_Waiting] = []
 
@@ -220,6 +221,7 @@ class Node:
             return
         except (AssertionError, LookupError, Refused) as wrong:
             raise Violation("a start reads what was written", f"hospital {self.number}: {wrong!r}") from wrong
+        channel.is_copy = row.id in self.copies
         channel.key_window_ms = KEY_WINDOW_MS
         channel.batch_entries = self.world.weather.batch_entries
         keeper = Keeper(self, channel)
@@ -253,6 +255,7 @@ class Node:
         """A channel that is over, on the disk and in every copy of it."""
         for rows in (self.disk.channels, *self.shelf):
             rows.pop(channel, None)
+        self.copies.discard(channel)
 
     def retire(self, keeper: Keeper) -> None:
         """A settled channel needs nobody any more."""

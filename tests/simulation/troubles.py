@@ -251,6 +251,7 @@ class Troubles:
         node.disk.channels.pop(channel, None)
         if copy is not None and self._world.rng.random() < 0.5:
             node.disk.channels[channel] = copy.copy()
+            node.copies.add(channel)
         self._world.auditor.restored(node)
 
     def examine(self, node: Node) -> None:
@@ -289,6 +290,7 @@ class Troubles:
     def _restore(self, node: Node, copy: dict[bytes, MemoryRows]) -> None:
         node.crash()
         node.disk.channels = {channel: rows.copy() for channel, rows in copy.items()}
+        node.copies |= set(copy)
         self._world.set_behind(node)
         self._world.auditor.restored(node)
 

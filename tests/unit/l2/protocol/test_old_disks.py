@@ -1,9 +1,14 @@
 """Disks that go back in time one after the other: each alone was made good, and still neither peer is to blame."""
 
 import pytest
+from msgspec.structs import replace
 
+from l1.ground.faults import Fault
+from l1.ground.hashing import digest
+from l1.rules import state as l1_state
+from l1.rules.commitment import Head
 from l2.protocol.channel import new_rows
-from l2.protocol.events import Froze
+from l2.protocol.events import BlockSeen, Froze, Submit
 from l2.protocol.journal import Reason, read_journal
 from tests.unit.l2.protocol.stories import consent, consent_terms, granted, request, request_terms
 from tests.unit.l2.protocol.world import OPENING, MemoryRows, Pair
@@ -106,3 +111,55 @@ def test_a_copy_from_before_a_loss_blames_nobody_and_signs_nothing(others: int) 
     assert pair.channels[0].resumed
     assert not blamed(pair)
     pair.check()
+
+
+def lied_to() -> Pair:
+    """Side 0 runs on a copy, and its peer names exactly what the copy holds, though it holds more."""
+    pair = Pair()
+    granted(pair)
+    copies = [store.copy() for store in pair.stores]
+    pair.append(0, [consent(2)], [consent_terms()])
+    pair.settle()
+    pair.crash(1, copies[1])  # the liar has not forgotten: it only says so
+    pair.crash(0, copies[0])
+    pair.channels[0].is_copy = pair.channels[1].resumed = True
+    pair.connect()
+    for _ in range(3):
+        pair.settle()
+        pair.height += 1
+        pair.do(0, BlockSeen(height=pair.height, clock_ms=pair.now_ms, row=None))
+    pair.settle()
+    return pair
+
+
+def test_on_a_copy_nothing_is_signed_before_the_chain_holds_the_resume() -> None:
+    pair = lied_to()
+    assert pair.shown[0] is not None
+    assert not pair.channels[0].may_sign()
+    pair.append(0, [consent(3)], [consent_terms()])
+    assert not pair.inboxes[1], "nothing is said either"
+    pair.block()
+    assert pair.channels[0].may_sign()
+    assert pair.inboxes[1], "what waited is written now"
+
+
+def test_on_a_copy_what_the_liar_settles_first_leaves_nothing_signed_twice() -> None:
+    """It brings the words that it kept back to the chain before our `resume` stands there."""
+    pair = lied_to()
+    size = pair.channels[0].own.size
+    row = pair.row()
+    settled = l1_state.SideState(deposit=1, bond=1, settled=Head(size=size + 1, root=digest(b"kept back")))
+    row = replace(row, sides=(settled, row.sides[1]))
+    effects = pair.do(0, BlockSeen(height=pair.height + 1, clock_ms=pair.now_ms, row=row))
+    assert [effect.fault for effect in effects if isinstance(effect, Froze)] == [Fault.BAD_RESUME]
+    assert not pair.channels[0].may_sign()
+
+
+def test_what_the_chain_does_not_hold_is_brought_to_it_again() -> None:
+    pair = lied_to()
+    asked = list[Submit]()
+    for _ in range(12):
+        pair.height += 1
+        effects = pair.do(0, BlockSeen(height=pair.height, clock_ms=pair.now_ms, row=None))
+        asked += [effect for effect in effects if isinstance(effect, Submit)]
+    assert len(asked) == 1

@@ -9,9 +9,11 @@ import msgspec
 from l1.ground.hashing import digest
 from l1.ground.limits import VERSION
 from l1.ground.signing import PrivateKey
-from l1.rules.commitment import Commitment, Opening, Resume, Signed, decode_commitment
+from l1.rules import state as l1_state
+from l1.rules.commitment import Commitment, Opening, Resume, Signed, decode_commitment, decode_resume
 from l1.rules.log.entries import Entry, Terms
 from l1.rules.log.marks import HAS_ENDED, KIND, REQUEST
+from l1.rules.transactions import ResumeChannel
 from l2.protocol.batch import decode_batch
 from l2.protocol.channel import Channel, Me, load, new_rows
 from l2.protocol.events import (
@@ -24,6 +26,7 @@ from l2.protocol.events import (
     MessageReceived,
     Persist,
     Send,
+    Submit,
 )
 from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
 from l2.protocol.step import has_work, step
@@ -122,6 +125,8 @@ class Pair:
         self.stores = [MemoryRows(new_rows(opening, side)) for side in (0, 1)]
         self.now_ms = NOW_MS
         self.height = 1
+        self.opening = opening
+        self.shown: list[Resume | None] = [None, None]  # by side: the newest `resume` that the chain was shown
         self.effects: tuple[list[Effect], list[Effect]] = ([], [])
         self.inboxes: tuple[list[Send], list[Send]] = ([], [])
         self.tickets = 0
@@ -174,9 +179,24 @@ class Pair:
         self.calm()
 
     def block(self) -> None:
+        """The next block; it holds what was brought to the chain of `resume`, and nothing else."""
         self.height += 1
+        row = self.row() if any(self.shown) else None
         for side in (0, 1):
-            self.do(side, BlockSeen(height=self.height, clock_ms=self.now_ms, row=None))
+            self.do(side, BlockSeen(height=self.height, clock_ms=self.now_ms, row=row))
+
+    def row(self) -> l1_state.Channel:
+        sides = [
+            l1_state.SideState(
+                deposit=self.opening.deposits[side], bond=self.opening.bond,
+                resume_height=0 if shown is None else shown.height, resume_size=0 if shown is None else shown.size,
+            )
+            for side, shown in enumerate(self.shown)
+        ]  # fmt: skip
+        return l1_state.Channel(
+            id=self.channels[0].id, opening=self.opening, opened_at=1, opened_at_ms=0, phase=l1_state.Phase.OPEN,
+            sides=(sides[0], sides[1]),
+        )  # fmt: skip
 
     def do(self, side: int, *events: Event) -> list[Effect]:
         own_keys = {1: KEYS[side].public_key}
@@ -191,6 +211,8 @@ class Pair:
         for effect in effects:
             if isinstance(effect, Persist):
                 self.stores[side].put(effect.rows)
+            if isinstance(effect, Submit) and isinstance(effect.action, ResumeChannel):
+                self.shown[side] = decode_resume(effect.action.resume.body)
         self.channels[side].rows.written()
         sent = [effect for effect in effects if isinstance(effect, Send)]
         self.inboxes[1 - side].extend(sent)
