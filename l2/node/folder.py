@@ -44,6 +44,7 @@ KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION = (
 CHANNELS = "channels.mdb"
 TOWERS_FILE = "towers.json"
 BODIES = "bodies"
+COPY_MARK = "copy"  # in a backup: whoever runs on it may have said more than it holds [START-6]
 PIN = "INTERWARD_HSM_PIN"
 
 
@@ -135,11 +136,23 @@ class Folder:
     def forget_url(self) -> None:
         (self.path / URL_FILE).unlink(missing_ok=True)
 
+    def mark_copy(self) -> None:
+        """[START-6] This folder is a copy of another one, which may have said more since. Done twice, it is done."""
+        (self.path / COPY_MARK).touch()
+
+    def is_copy(self) -> bool:
+        return (self.path / COPY_MARK).exists()
+
+    def forget_copy(self) -> None:
+        """Every channel has resumed, and the chain knows it."""
+        (self.path / COPY_MARK).unlink(missing_ok=True)
+
     def copy_to(self, to: Path, bodies: Bodies, store: ChannelStore) -> int:
         """A copy of the folder of a running hospital; its size in bytes. The channels' rows come last."""
         if to.exists() and any(to.iterdir()):
             raise LocalError(f"{to} is not empty", "Name a new folder; nothing was overwritten.")
         to.mkdir(parents=True, exist_ok=True)
+        Folder(to).mark_copy()
         for name in (KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION, TOKEN_FILE):
             write_new(to / name, self._files.bytes_of(name), 0o600 if name in (KEY, TOKEN_FILE) else 0o644)
         if (self.path / TOWERS_FILE).exists():

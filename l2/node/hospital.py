@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import structlog
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
@@ -23,8 +24,11 @@ from l2.node.folder import Config, Folder
 from l2.node.keeper import Keeper
 from l2.node.keys import KeyStore
 from l2.node.store import ChannelStore
+from l2.protocol.phases import Phase
 
 __all__ = ["Event", "Hospital"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Hospital:
     store: ChannelStore
     bodies: Bodies
     started_ms: int
+    is_copy: bool = False  # the folder is a backup's: it may hold less than was said from the one that it copies
     started_height: int = 0
     waiting: LocalError | None = None  # why no channel is open yet; None once the chain has shown ours
     agreed: set[bytes] = field(default_factory=set)  # channels whose opening this very process has signed
@@ -64,6 +69,14 @@ class Hospital:
     ended_line_bytes: int = 0
     dial: Callable[[bytes, Role], Awaitable[Line]] | None = None
     reading: trio.Lock = field(default_factory=trio.Lock)
+
+    def look_whether_still_a_copy(self) -> None:
+        """[START-6] Once every channel has resumed, or signs nothing any more, the folder is as good as any."""
+        channels = [keeper.channel for keeper in self.keepers.values()]
+        if self.is_copy and all(channel.resumed or channel.phase is not Phase.OPEN for channel in channels):
+            self.folder.forget_copy()
+            self.is_copy = False
+            log.info("what the copy lacked has come back")
 
     async def learn(self, one: bytes) -> l1_state.Hospital | None:
         """A hospital's registry entry as of now, verified, for everything here; None: L1 does not know it.

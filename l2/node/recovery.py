@@ -158,6 +158,7 @@ def restore_from_backup(backup: Path, to: Folder, password: str) -> None:
         shutil.copytree(
             backup, to.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "*-lock", "desk.url")
         )
+        to.mark_copy()
         found = check_copy(to, password)
     except (LocalError, OSError, lmdb.Error) as error:
         shutil.rmtree(to.path, ignore_errors=True)

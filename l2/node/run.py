@@ -70,6 +70,7 @@ def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
         reader=reader,
         store=ChannelStore(folder.path / CHANNELS),
         bodies=Bodies(folder.path / BODIES, keys.record_key()),
+        is_copy=folder.is_copy(),
         started_ms=now_ms(),
         waiting=ChainUnreachable("the chain has not answered yet", "Look at its node, and at chain_url."),
     )
@@ -111,6 +112,7 @@ class _Process:
 
     async def _keys_seen(self, header: Header, *, keys_changed: bool) -> None:
         """Lines whose keys ended are cut, newer keys of ours are used, and lines are made anew with them."""
+        self.hospital.look_whether_still_a_copy()
         await self.operations.rotation.apply(header.height, header.clock_ms)
         await self.lines.cut_revoked(header.clock_ms)
         if keys_changed:
@@ -132,6 +134,7 @@ class _Process:
         number, signer = signing_key_of(hospital)
         me = Me(signer, number, await secret_of(hospital, row))
         channel = self._load(rows, me, row, fresh=unknown and ours)
+        channel.is_copy = hospital.is_copy
         channel.batch_entries = hospital.config.batch_entries
         channel.key_window_ms = hospital.reader.genesis.parameters.key_window_ms
         keeper = Keeper(channel, {}, hospital.store, self._submit, self.watcher.clock.is_off)

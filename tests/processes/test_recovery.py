@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from client.demo.world import Hospital, World, wait_until
-from l2.node.folder import ADMISSION, CERTIFICATE, CONFIG, GENESIS, KEY
+from l2.node.folder import ADMISSION, CERTIFICATE, CONFIG, GENESIS, KEY, Folder
 from tests.processes.hospitals import both_open, consents, open_channel, pair
 
 pytestmark = pytest.mark.slow
@@ -99,12 +99,18 @@ async def test_a_backup_is_made_restored_and_signs_nothing_twice(tmp_path: Path)
         said = await told(world, 0, "hospital", "restore", "--folder", a.folder, "--backup", tmp_path / "backup")
         assert said["channels"][0]["own"] >= 1_000
         assert lost.exists()
+        assert Folder(a.folder).is_copy()
         said = await told(world, 0, "hospital", "restore", "--folder", a.folder, "--from-peers", "--wait-s", 90)
         assert said["channels"][0]["own"] > said["channels"][0]["found_here"] >= 1_000
         await a.start()
         await both_open(a, b, channel)
         assert await both_logs(a, channel) == await both_logs(b, channel)
         assert (await a.desk.channel(channel)).own.size >= 2_000
+
+        async def is_whole() -> bool:
+            return not Folder(a.folder).is_copy()
+
+        await wait_until("the copy is as good as any folder", is_whole, 60)
 
 
 async def test_an_older_copy_says_that_it_signs_nothing_before_its_peer_has_signed_resume(tmp_path: Path) -> None:
