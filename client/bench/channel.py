@@ -13,6 +13,7 @@ from client.bench.pair import Figures, groundwork, open_channels, percentile, tw
 from client.demo.world import open_world
 from client.driver import Measured
 from client.progress import Bars
+from l2.desk.watch_words import TowerWanted
 
 __all__ = ["bench_channel"]
 
@@ -21,13 +22,17 @@ WARM_UP_UPDATES = 24_000  # interpreters, caches and files reach their steady st
 
 
 async def bench_channel(
-    folder: Path, updates: int, *, batch: int, seed: int, bars: Bars, both: bool = False
+    folder: Path, updates: int, *, batch: int, seed: int, bars: Bars, both: bool = False, towers: int = 0
 ) -> dict[str, Any]:
-    """Run it in an empty folder. A grants, B writes what is measured; `both`: each writes half of it."""
+    """Run it in an empty folder. A grants, B writes what is measured; `both`: each writes half of it. `towers`: so many
+    watch for A, which receives."""
     async with open_world(folder) as world:
         with bars.stage("Start a chain and two hospitals"):
             a, b = await two_hospitals(world, batch)
             (channel,) = await open_channels(a, b)
+            for number in range(towers):
+                tower = await world.add_tower(f"T{number}")
+                await a.desk.add_tower(TowerWanted(url=tower.url, reward_per_mille=100))
         each = updates // 2 if both else updates
         with bars.stage("Grants to refer to"):
             streams = await groundwork(a, b, channel, WARM_UP_UPDATES + each, seed)
@@ -52,6 +57,7 @@ async def bench_channel(
     return {
         "updates": total,
         "both_ways": both,
+        "towers": towers,
         "batch": batch,
         "seconds": round(seconds, 3),
         "updates_per_s": round(total / seconds),

@@ -59,20 +59,22 @@ async def _measure(job: Callable[..., Awaitable[dict[str, Any]]]) -> dict[str, A
 @click.option("--updates", type=click.IntRange(1), default=500_000, show_default=True, help="How many to measure.")
 @BATCH
 @click.option("--both", is_flag=True, help="Both hospitals write at once, half of the updates each.")
+@click.option("--towers", type=click.IntRange(0, 8), default=0, show_default=True, help="Watch for the receiver.")
 @click.option("--floor", "with_floor", is_flag=True, help="Run the bare pipeline first, and give the ratio to it.")
 @SEED
-async def channel(updates: int, batch: int, seed: int, *, both: bool, with_floor: bool) -> Result:
+async def channel(updates: int, batch: int, seed: int, *, both: bool, with_floor: bool, towers: int) -> Result:
     """Updates a second through one channel: two hospitals, TLS on loopback, fsync on both sides, every entry judged."""
     from client.bench.channel import bench_channel
     from client.bench.floor import bench_floor
     from client.bench.suite import with_ratio
 
     async def job(folder: Path, *, bars: Any) -> dict[str, Any]:
+        run = partial(bench_channel, updates=updates, batch=batch, seed=seed, bars=bars, both=both, towers=towers)
         if not with_floor:
-            return await bench_channel(folder, updates, batch=batch, seed=seed, bars=bars, both=both)
+            return await run(folder)
         floor = await bench_floor(folder, updates, batch=batch, seed=seed, bars=bars)
         (folder / "channel").mkdir()
-        found = await bench_channel(folder / "channel", updates, batch=batch, seed=seed, bars=bars, both=both)
+        found = await run(folder / "channel")
         return with_ratio(found, floor["updates_per_s"]) | {"floor_per_s": floor["updates_per_s"]}
 
     data = await _measure(job)

@@ -25,11 +25,12 @@ from l2.protocol.limits import HANDED_MAX
 from l2.protocol.phases import Phase
 from l2.vigil import HandedOver, Watchtower
 
-__all__ = ["Towers"]
+__all__ = ["Feed", "Towers"]
 
 PACE_S = 0.5  # between handovers: many batches of a busy channel, and little to lose
 LATER_S = 10.0  # a commitment that a tower did not take is offered again so much later
 RETRY_S_MAX = 60.0
+LOOK_S = 30.0  # between looks at whether a tower still has the disk that it had
 
 log = structlog.get_logger()
 
@@ -41,7 +42,7 @@ class _Place(msgspec.Struct):
     url: str
 
 
-class _Feed:
+class Feed:
     """What one tower has been handed. `run` is its task."""
 
     def __init__(self, hospital: Hospital, tower: bytes, url: str) -> None:
@@ -49,6 +50,8 @@ class _Feed:
         self.given: dict[bytes, int] = {}
         self.trouble = ""
         self.scope = trio.CancelScope()
+        self._store = ""
+        self._look_at_s = 0.0
         self._not_before: dict[bytes, float] = {}
 
     async def run(self) -> None:
@@ -71,8 +74,11 @@ class _Feed:
     async def _hand_over(self, asked: Watchtower) -> bool:
         """Everything that is new, some hundreds at a time; False when the tower is in trouble."""
         now_s = trio.current_time()
-        due = [channel for channel in self.behind() if self._not_before.get(channel, 0) <= now_s]
         try:
+            if now_s >= self._look_at_s:
+                await self.look(asked)
+                self._look_at_s = now_s + LOOK_S
+            due = [channel for channel in self.behind() if self._not_before.get(channel, 0) <= now_s]
             for start in range(0, len(due), HANDED_MAX):
                 await self._hand(asked, due[start : start + HANDED_MAX])
         except (LocalError, Refused) as error:
@@ -81,6 +87,14 @@ class _Feed:
         if due:
             self._note("")
         return True
+
+    async def look(self, asked: Watchtower) -> None:
+        """A tower that lost its disk is handed everything again."""
+        found = (await asked.status()).store
+        if self._store not in ("", found):
+            log.warning("a tower lost its disk", tower=self.tower[:4].hex(), url=self.url)
+            self.given.clear()
+        self._store = found
 
     async def _hand(self, asked: Watchtower, channels: Sequence[bytes]) -> None:
         hospital = self.hospital
@@ -123,7 +137,7 @@ class Towers:
     def __init__(self, hospital: Hospital) -> None:
         self._hospital = hospital
         self._path = hospital.folder.path / TOWERS_FILE
-        self._feeds: dict[bytes, _Feed] = {}
+        self._feeds: dict[bytes, Feed] = {}
         self._nursery: trio.Nursery | None = None
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -183,7 +197,7 @@ class Towers:
 
     def _feed(self, tower: bytes, url: str) -> None:
         assert self._nursery is not None, "the towers' task runs"
-        self._feeds[tower] = _Feed(self._hospital, tower, url)
+        self._feeds[tower] = Feed(self._hospital, tower, url)
         self._nursery.start_soon(self._feeds[tower].run)
 
     def _stop(self, tower: bytes) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "open_row",
     "seal_row",
     "state_key",
+    "unseal_row",
     "void_key",
 ]
 
@@ -51,10 +52,16 @@ def seal_row(place: bytes, value: bytes) -> bytes:
     return value + crc32(value, crc32(place)).to_bytes(_CHECK_BYTES, "big")
 
 
+def unseal_row(place: bytes, stored: bytes) -> bytes | None:
+    """The value of a stored row; None if it is not what was written there."""
+    value = stored[:-_CHECK_BYTES]
+    return value if len(stored) >= _CHECK_BYTES and seal_row(place, value) == stored else None
+
+
 def open_row(place: bytes, stored: bytes) -> bytes:
     """The value of a stored row. Raises `Damaged`."""
-    value = stored[:-_CHECK_BYTES]
-    if len(stored) < _CHECK_BYTES or crc32(value, crc32(place)).to_bytes(_CHECK_BYTES, "big") != stored[-_CHECK_BYTES:]:
+    value = unseal_row(place, stored)
+    if value is None:
         raise Damaged(f"row {place[32:].hex()} of channel {place[:4].hex()}… is not what was written")
     return value
 

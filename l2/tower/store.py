@@ -4,6 +4,7 @@ Every change is one transaction with one sync: what a hospital was told is held,
 and how to open them, not what is done with them.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,17 +15,38 @@ import lmdb
 from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
 from l1.serving import Migration, bring_up_to_date, check_whole
+from l2.protocol.rows import seal_row, unseal_row
 from l2.tower.rows import Answer, Held, Known, decode_answer_row, decode_held, decode_known, watched_key
 
 __all__ = ["Change", "StoreFailed", "TowerStore"]
 
-MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in order
 MAP_BYTES = 1 << 38  # address space, not disk
 DAMAGED = "Move the file away: the hospitals hand everything over again, what was answered is on the chain."
 
 T = TypeVar("T")
 
+ID_BYTES = 16
+_SEALED = ("held", "known", "answers")  # the others have keys alone, which what they lead to confirms
 _DATABASES = ("meta", "held", "watched", "known", "answers", "waiting", "due")
+
+
+def _place(database: str, key: bytes) -> bytes:
+    return database.encode() + b"/" + key
+
+
+def _add_checksums(environment: Any, writing: Any) -> None:
+    """1 → 2: a row gets its checksum, and the store its name. What an older program wrote is taken at its word."""
+    for database in _SEALED:
+        with writing.cursor(db=environment.open_db(database.encode(), txn=writing)) as cursor:
+            at_one = cursor.first()
+            while at_one:
+                key, value = bytes(cursor.key()), bytes(cursor.value())
+                cursor.put(key, seal_row(_place(database, key), value))
+                at_one = cursor.next()
+    writing.put(b"id", os.urandom(ID_BYTES), db=environment.open_db(b"meta", txn=writing))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_add_checksums,)  # from each schema to the next, in order
 
 
 class StoreFailed(LocalError):  # noqa: N818 - it says what is so
@@ -82,7 +104,8 @@ class Change:
             found: list[tuple[bytes, Answer]] = []
             at_one = cursor.set_range(after + b"\0")
             while at_one and len(found) < count:
-                found.append((bytes(cursor.key()), decode_answer_row(bytes(cursor.value()))))
+                key = bytes(cursor.key())
+                found.append((key, self._opened("answers", key, bytes(cursor.value()), decode_answer_row)))
                 at_one = cursor.next()
         return found
 
@@ -106,6 +129,13 @@ class Change:
         row = self._get("meta", b"height")
         return None if row is None else int.from_bytes(row, "big")
 
+    @property
+    def id(self) -> bytes:
+        """Made with the store: who lost it has another."""
+        row = self._get("meta", b"id")
+        assert row is not None
+        return row
+
     def put_height(self, height: int) -> None:
         self._put("meta", b"height", height.to_bytes(8, "big"))
 
@@ -115,8 +145,14 @@ class Change:
 
     def _row(self, database: str, key: bytes, decode: Callable[[bytes], T]) -> T | None:
         row = self._get(database, key)
+        return None if row is None else self._opened(database, key, row, decode)
+
+    def _opened(self, database: str, key: bytes, row: bytes, decode: Callable[[bytes], T]) -> T:
+        value = unseal_row(_place(database, key), row)
+        if value is None:
+            raise StoreFailed(f"a row of the tower is damaged: {database} {key[:4].hex()}…", DAMAGED)
         try:
-            return None if row is None else decode(row)
+            return decode(value)
         except Refused as refused:
             raise StoreFailed(f"a row of the tower is damaged ({refused.detail})", DAMAGED) from None
 
@@ -125,7 +161,8 @@ class Change:
         return None if value is None else bytes(value)
 
     def _put(self, database: str, key: bytes, value: bytes) -> None:
-        self._transaction.put(key, value, db=self._databases[database])
+        row = seal_row(_place(database, key), value) if database in _SEALED else value
+        self._transaction.put(key, row, db=self._databases[database])
 
     def _delete(self, database: str, key: bytes) -> None:
         self._transaction.delete(key, db=self._databases[database])
@@ -150,7 +187,8 @@ class TowerStore:
         check_whole(path, DAMAGED)
         try:
             self._environment = lmdb.open(str(path), map_size=MAP_BYTES, max_dbs=len(_DATABASES), subdir=False)
-            self._databases = bring_up_to_date(self._environment, path, _DATABASES, MIGRATIONS)
+            fresh = {b"id": os.urandom(ID_BYTES)}
+            self._databases = bring_up_to_date(self._environment, path, _DATABASES, MIGRATIONS, fresh)
         except lmdb.Error as error:
             raise LocalError(f"{path} cannot be opened ({error})", DAMAGED) from None
 

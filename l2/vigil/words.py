@@ -6,7 +6,8 @@ __all__ = ["AnswerView", "HandedOver", "NotHeld", "TowerStatus"]
 
 
 class TowerStatus(msgspec.Struct, frozen=True):
-    """How a tower stands. `tower` is its account on the chain, `key` the public key that it was made of."""
+    """How a tower stands. `tower` is its account on the chain, `key` the public key that it was made of; `store` names
+    its disk: another one holds nothing of what was handed over before."""
 
     name: str
     tower: str
@@ -18,6 +19,7 @@ class TowerStatus(msgspec.Struct, frozen=True):
     closes: int
     waiting: int
     bytes: int
+    store: str
 
 
 class NotHeld(msgspec.Struct, frozen=True):
