@@ -1,14 +1,19 @@
-"""The layouts that the channels' store once had, each with what turns it into the next.
+"""The layouts that a hospital's stores once had, each with what turns it into the next.
 
 A new layout adds a function at the end, and a test that begins with a store of the old one.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from l1.ground.faults import LocalError
 from l1.serving import Migration
 from l2.protocol.rows import seal_row
 
-__all__ = ["MIGRATIONS"]
+__all__ = ["MIGRATIONS", "index_migrations"]
+
+_BODIES = ("records", "incoming", "outgoing")
+_WITH_CELLS = ("places", "holds", "erasures", "openings", "parts")
 
 
 def _add_checksums(environment: Any, writing: Any) -> None:
@@ -22,3 +27,25 @@ def _add_checksums(environment: Any, writing: Any) -> None:
 
 
 MIGRATIONS: tuple[Migration, ...] = (_add_checksums,)
+"""Of the channels' store."""
+
+
+def index_migrations(fresh: Mapping[bytes, bytes]) -> tuple[Migration, ...]:
+    """Of the index of records. `fresh` is what a new one is given to begin with: keys, boxed under the hospital's."""
+
+    def add_cells(environment: Any, writing: Any) -> None:
+        """1 → 2: bodies lie in cells, their keys under a ring. Names, papers and who got what stay as they are.
+
+        Raises `LocalError` where bodies lie in files of their own: their ciphertext is not read any more."""
+        if writing.get(b"places") is None:
+            tables = [environment.open_db(name.encode(), txn=writing) for name in _BODIES]
+            if count := sum(writing.stat(table)["entries"] for table in tables):
+                cause = f"{count} record bodies lie as an earlier program wrote them, and this one does not read them"
+                raise LocalError(cause, "Take them out with that program, and add them again; nothing was changed.")
+        for name in _WITH_CELLS:
+            environment.open_db(name.encode(), txn=writing)
+        meta = environment.open_db(b"meta", txn=writing)
+        for fact, value in fresh.items():
+            writing.put(fact, value, db=meta, overwrite=False)
+
+    return (add_cells,)

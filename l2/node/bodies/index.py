@@ -15,15 +15,15 @@ import lmdb
 
 from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
-from l1.serving import Migration, bring_up_to_date, check_whole
+from l1.serving import bring_up_to_date, check_whole
 from l2.node.bodies.entropy import Entropy
 from l2.node.bodies.ring import Ring, decode_ring
+from l2.node.layouts import index_migrations
 from l2.node.store import disk_failed
 from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
 
 __all__ = ["Index", "Table"]
 
-_MIGRATIONS: tuple[Migration, ...] = ()  # from each schema to the next, in order
 _MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
 _TABLES = (
     *("records", "subjects", "origins", "places", "outgoing", "incoming", "people", "shared", "papers"),
@@ -46,8 +46,9 @@ class Index:
         except lmdb.Error as error:
             raise LocalError(f"{path} cannot be opened ({error})", "Is it a record index of this hospital?") from None
         try:
-            fresh = self._keys(kek, Ring().grown(entropy(KEY_BYTES)), entropy(KEY_BYTES))
-            self._tables = bring_up_to_date(self._env, path, ("meta", *_TABLES), _MIGRATIONS, {b"clean": b"1"} | fresh)
+            fresh = {b"clean": b"1"} | self._keys(kek, Ring().grown(entropy(KEY_BYTES)), entropy(KEY_BYTES))
+            layouts = index_migrations(fresh)
+            self._tables = bring_up_to_date(self._env, path, ("meta", *_TABLES), layouts, fresh)
             self._meta = self._tables["meta"]
             self._key = self._open_keys(path, kek)
         except lmdb.Error as error:
