@@ -16,7 +16,7 @@ from l2.protocol.events import Event, Froze, MessageReceived, Send, Submit
 from l2.protocol.limits import HELD_BATCHES_MAX, QUEUED_ENTRIES_MAX, WINDOW_BATCHES
 from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
 from l2.protocol.phases import Phase
-from l2.protocol.rows import Damaged, batch_key, head_key, state_key
+from l2.protocol.rows import batch_key, head_key, state_key
 from tests.simulation.decoding import resume_in
 from tests.simulation.reference import check_log
 from tests.simulation.verdicts import Verdicts
@@ -344,10 +344,7 @@ class Auditor:
             return
         if keeper.node.disk.is_hurt(keeper.id):
             return
-        try:
-            wrong = check_log(keeper.channel)
-        except Damaged as lost:
-            wrong = "a log is whole on its disk", f"hospital {keeper.node.number}: {lost}"
+        wrong = check_log(keeper.channel)
         if wrong is not None:
             self.violated(*wrong)
 

@@ -7,6 +7,7 @@ from time import perf_counter
 from l1.rules.state import Phase as L1Phase
 from l2.protocol.events import AskClose
 from l2.protocol.phases import Phase
+from l2.protocol.rows import Damaged
 from tests.simulation.auditor import Violation
 from tests.simulation.genuine import own_signatures_known
 from tests.simulation.keeper import Keeper
@@ -66,6 +67,8 @@ def live(
             calm(world)
     except Violation as found:
         violation = found
+    except Damaged as lost:  # rows that were hurt are named where they are read; nobody else may miss any
+        violation = Violation("a log is whole on its disk", str(lost))
     return Report(
         seed=world.seed,
         weather=world.weather.kind,
