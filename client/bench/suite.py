@@ -12,6 +12,7 @@ from client.bench.floor import bench_floor
 from client.bench.latency import bench_latency
 from client.bench.log import bench_log
 from client.bench.machine import machine
+from client.bench.records import bench_records
 from client.progress import Bars
 
 __all__ = ["bench_all", "with_ratio"]
@@ -20,6 +21,8 @@ BATCH = 1_000
 SMALL_BATCH = 100
 RATES = (10_000, 50_000)
 COUNTS = (1, 10, 100)
+RECORD_MIB = (64,)  # `interward bench records` also carries bodies of 2 GiB
+RECORDS = 8_192
 
 
 async def bench_all(folder: Path, *, updates: int, runs: int, entries: int, seed: int, bars: Bars) -> dict[str, Any]:
@@ -49,6 +52,7 @@ async def bench_all(folder: Path, *, updates: int, runs: int, entries: int, seed
     said["channels"] = await bench_channels(place("channels"), COUNTS, updates, seed=seed, bars=bars)
     said["latency"] = await bench_latency(place("latency"), RATES, 4.0, seed=seed, bars=bars)
     said["log"] = await bench_log(place("log"), entries, seed=seed, bars=bars)
+    said["records"] = await bench_records(place("records"), RECORD_MIB, RECORDS, bars=bars)
     said["chain"] = await bench_chain(place("chain"), 10_000, bars=bars)
     return said
 

@@ -216,6 +216,7 @@ def _summary(data: dict[str, Any]) -> list[tuple[str, str]]:
         *[(f"{row['channels']} channels", f"{row['updates_per_s']:,}") for row in data["channels"]["rows"]],
         *[(f"at {row['rate']:,} a second, ms", _ms(row["latency_ms"])) for row in data["latency"]["rows"]],
         *_log_rows(data["log"]),
+        *_record_rows(data["records"]),
         *[(f"chain: {name}", value) for name, value in _chain_rows(data["chain"])],
     ]
 
@@ -235,11 +236,12 @@ async def records(sizes: tuple[int, ...], records: int) -> Result:
     """Record bodies between two hospitals: MB/s of long ones, records a second of short ones, memory; beside the bare
     cipher, the disk, and scp and rsync over the loopback where they are installed."""
     from client.bench.records import bench_records
-    from client.progress import show_progress
-    from client.workplace import open_workplace, unless_told_to_stop
 
-    with open_workplace("interward-bench-") as place, show_progress() as bars:
-        data = await unless_told_to_stop(partial(bench_records, place.folder, sizes, records, bars=bars))
+    data = await _measure(partial(bench_records, sizes_mib=sizes, records=records))
+    return Result(data, rows_table("Records", ("", "measured"), _record_rows(data)))
+
+
+def _record_rows(data: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [
         (
             f"{body['mib']:,} MiB, {body['at_once']} at once",
@@ -251,4 +253,4 @@ async def records(sizes: tuple[int, ...], records: int) -> Result:
     rows += [(f"records of {data['short']['bytes']:,} bytes", f"{data['short']['records_per_s']:,} a second")]
     rows += [("bare cipher, sealed and opened", f"{data['floor']['pipeline_mb_s']:,} MB/s")]
     rows += [(name, "not here" if rate is None else f"{rate:,} MB/s") for name, rate in data["copies_mb_s"].items()]
-    return Result(data, rows_table("Records", ("", "measured"), rows))
+    return rows

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from client.commands.record import find_record, record, with_who
 from client.output import Result, facts_table, rows_table, verb
 from client.places import hospital_option
+from client.records.saving import save_pieces
 from client.records.summary import Summary, summarise
 from client.units import codes
 from client.wording import day, short
@@ -55,9 +56,15 @@ async def show(
     async with Desk.of_folder(folder) as desk:
         view = await find_record(desk, record)
         content = None
-        if save or opened or preview or (view.origin == "own" and view.bytes <= SUMMARY_BYTES_MAX):
-            role_name, purpose_name = codes((role,), Role)[0], codes((purpose,), PurposeOfUse)[0]
-            content = await desk.content(view.record, practitioner=practitioner, role=role_name, purpose=purpose_name)
+        who = {
+            "practitioner": practitioner,
+            "role": codes((role,), Role)[0],
+            "purpose": codes((purpose,), PurposeOfUse)[0],
+        }
+        if save and str(save) != "-" and not preview and view.bytes > SUMMARY_BYTES_MAX:
+            await save_pieces(save, desk.content_pieces(view.record, **who))
+        elif save or opened or preview or (view.origin == "own" and view.bytes <= SUMMARY_BYTES_MAX):
+            content = await desk.content(view.record, **who)
         root = (await desk.pieces(view.record)).root if view.origin == "own" and view.resources > 1 else view.root
     if content is not None and save is not None:
         _write(save, content)

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from getpass import getpass
@@ -29,7 +30,13 @@ def ask_password(variable: str = PASSWORD, what: str = "password") -> str:
 
 
 def log_to_stderr() -> None:
-    """One JSON object a line, on standard error; standard output is for answers."""
+    """One JSON object a line, on standard error; standard output is for answers.
+
+    What libraries warn of is not said: a reader of DICOM may quote what it found, and no name belongs in a log.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger("pydicom").propagate = False
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
