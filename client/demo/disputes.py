@@ -223,14 +223,14 @@ async def _open(court: Court, window_ms: int) -> None:
 
 
 async def _try_restored(court: Court, report: DisputeReport) -> None:
-    """[RESUME-4] The hospital is cleared, at no cost to anybody; [RESUME-6] then Mallory shows it herself."""
+    """[START-6] The hospital is cleared, at no cost to anybody; [RESUME-6] then Mallory shows it herself."""
     await _open(court, PATIENT_MS)
     evidence = await restored(court)
     size, before, began = len(evidence) // 2, await _credits(court), time.monotonic()
-    await accused_by_a_stranger(court, evidence)
+    cleared = await accused_by_a_stranger(court, evidence)
     moved = await _credits(court) - before
     report.verdicts.append(Verdict(ACCUSED, "cleared", size, round(time.monotonic() - began, 2), moved))
-    report.checks.append(Check(ACCUSED, moved == 0, f"cleared: {moved} moved, {size} bytes of evidence"))
+    report.checks.append(Check(ACCUSED, cleared and moved == 0, f"cleared: {moved} moved, {size} bytes of evidence"))
     began = time.monotonic()
     await shown_by_the_liar(court, evidence)
     await wait_until("the chain has judged her lie", lambda: _judged(court, Charge.LYING_RESUME), VERDICT_S)

@@ -103,8 +103,8 @@ MUTANTS = (
     Mutant(
         "take a damaged row for its value",
         "l2/protocol/rows.py",
-        "!= stored[-_CHECK_BYTES:]:",
-        "!= stored[-_CHECK_BYTES:] and not value:",
+        " and seal_row(place, value) == stored else None",
+        " else None",
         "disks",
     ),
     Mutant(
