@@ -23,6 +23,7 @@ SAID: dict[str, Any] = {
         "system": "a system",
         "python": "3.11",
         "openssl": "a library",
+        "hashes": "C",
         "interward": "0.1",
         "libraries": {"lmdb": "1"},
     },
