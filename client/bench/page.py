@@ -51,7 +51,8 @@ def _machine(machine: dict[str, Any]) -> str:
     libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
     return (
         f"{machine['cpus']} processors: {machine['processor']}, {machine['memory_gib']} GiB; {machine['system']}, "
-        f"Python {machine['python']}, {machine['openssl']}, {libraries}, hashes in {machine['hashes']}; Interward {machine['interward']}."
+        f"Python {machine['python']}, {machine['openssl']}, {libraries}, "
+        f"hashes in {machine['hashes']}; Interward {machine['interward']}."
     )
 
 
