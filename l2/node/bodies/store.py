@@ -98,15 +98,18 @@ class RecordStore:
         self, content: bytes, *, name: str = "", now_ms: int, info: RecordInfo | None = None
     ) -> tuple[Record, bool]:
         """The record of this content, and whether it was here already. Raises `LocalError` for too large a one."""
+        taken = self._take_in(content)
+        (kept,) = self.keep([New(taken, name, look(taken) if info is None else info)], now_ms=now_ms)
+        return kept
+
+    def _take_in(self, content: bytes) -> Taken:
         intake = Intake(self.cells, gzip=False)
         try:
             intake.feed(content)
-            taken = intake.finish()
+            return intake.finish()
         except BaseException:
             intake.abandon()
             raise
-        (kept,) = self.keep([New(taken, name, look(taken) if info is None else info)], now_ms=now_ms)
-        return kept
 
     def keep(self, news: Sequence[New], *, now_ms: int) -> list[tuple[Record, bool]]:
         """The records of what came in, and whether each was here already."""
@@ -146,13 +149,7 @@ class RecordStore:
 
     def keep_part(self, content: bytes, info: RecordInfo, *, of: bytes, now_ms: int) -> Record:
         """An extract of a record, for one grant: it has a key of its own, and is never shared twice."""
-        intake = Intake(self.cells, gzip=False)
-        try:
-            intake.feed(content)
-            taken = intake.finish()
-        except BaseException:
-            intake.abandon()
-            raise
+        taken = self._take_in(content)
         (cell,) = self._write([taken])
         part_id = self._index.keyed_hash(b"part", self.cells.entropy(_PART_BYTES))
         part = Record(part_id, "", taken.size, now_ms, info, taken.digest, cell, part_of=of)
