@@ -15,11 +15,10 @@ from l1.ground.faults import LocalError
 from l1.reader import open_genesis
 from l1.serving import read_file
 from l2.protocol.answer_proof import check_answer, load_answer
-from l2.vigil import AnswerView, Watchtower
+from l2.vigil import URL_FILE, AnswerView, Watchtower
 
 __all__ = ["tower"]
 
-URL_FILE = "tower.url"
 PAGE = 500
 
 tower_option = click.option(

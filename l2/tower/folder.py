@@ -20,10 +20,9 @@ from l1.rules.genesis import Genesis
 from l1.rules.transactions import account_of
 from l1.serving import FileReader, hold_lock, make_directory, write_config, write_new
 from l2.tower.store import TowerStore
+from l2.vigil import URL_FILE
 
-__all__ = ["URL_FILE", "Config", "Folder", "make_folder"]
-
-URL_FILE = "tower.url"
+__all__ = ["Config", "Folder", "make_folder"]
 
 _CONFIG, _KEY, _GENESIS, _HEADERS, _ROWS = "tower.toml", "tower.key", "genesis.json", "headers", "tower.mdb"
 

@@ -10,7 +10,9 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l1.reader.answers import ErrorAnswer, parse, refused
 from l2.vigil.words import AnswerView, HandedOver, TowerStatus
 
-__all__ = ["TowerUnreachable", "Watchtower"]
+__all__ = ["URL_FILE", "TowerUnreachable", "Watchtower"]
+
+URL_FILE = "tower.url"  # in a tower's folder while it runs: where it listens
 
 ANSWER_S = 30.0
 
