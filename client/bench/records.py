@@ -16,10 +16,9 @@ import trio
 
 from client.bench.copies import measure_cipher, measure_copies
 from client.demo.play import GIFT
-from client.demo.records import BOND, DEPOSIT
+from client.demo.records import BOND, DEPOSIT, permit_all
 from client.demo.world import Hospital, World, now_ms, open_world
 from client.progress import Bars
-from l1.ground.codes import Label, RecordClass
 from l1.ground.faults import LocalError
 from l2.desk import words
 
@@ -30,6 +29,7 @@ AT_ONCE = 4
 CROWD = 1_024  # short records in one request
 CROWDS_AT_ONCE = 3
 UPLOADS_AT_ONCE = 16
+DAY_MS = 86_400_000
 PATIENT = "bench"
 
 
@@ -65,17 +65,7 @@ async def _two_hospitals(world: World) -> tuple[Hospital, Hospital, str]:
     wanted = words.OpenChannel(peer=b.id.hex(), deposit=DEPOSIT, peer_deposit=DEPOSIT, bond=BOND, window_ms=3_600_000)
     channel = await a.desk.open_channel(wanted)
     for patient in ("", PATIENT):
-        consent = words.ConsentWanted(
-            channel=channel,
-            patient=patient,
-            decision="permit",
-            purposes=("TREAT",),
-            classes=tuple(one.name for one in RecordClass),
-            label_ceiling=Label.V.name,
-            from_ms=0,
-            until_ms=now_ms() + 86_400_000,
-        )
-        await a.desk.grant_consent(consent)
+        await a.desk.grant_consent(permit_all(channel, patient, ("TREAT",), now_ms() + DAY_MS))
     return a, b, channel
 
 

@@ -4,7 +4,9 @@ Each scene takes the stage and the report, does one thing, and notes what it saw
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
@@ -22,6 +24,7 @@ __all__ = [
     "Shared",
     "Stage",
     "open_channel",
+    "permit_all",
     "records_are_imported",
     "records_are_shared",
     "records_arrive",
@@ -109,19 +112,28 @@ async def records_are_shared(stage: Stage, report: Report, advance: Advance) -> 
     report.check("shared under consent", all(record.grant >= 0 for record in stage.records), text)
 
 
-def _consent(channel: str, subject: str) -> words.ConsentWanted:
-    now = now_ms()
+def permit_all(
+    channel: str, patient: str, purposes: Sequence[str], until_ms: int, document: dict[str, Any] | None = None
+) -> words.ConsentWanted:
+    """Every class, however sensitive, from ever until then."""
     return words.ConsentWanted(
         channel=channel,
-        patient=subject,
+        patient=patient,
         decision="permit",
-        purposes=PURPOSES,
+        purposes=tuple(purposes),
         classes=tuple(record_class.name for record_class in RecordClass),
         label_ceiling=Label.V.name,
         from_ms=0,
-        until_ms=now + YEAR_MS,
-        document=consent_form(subject, PURPOSES, now_ms=now, until_ms=now + YEAR_MS),
+        until_ms=until_ms,
+        document=document,
     )
+
+
+def _consent(channel: str, subject: str) -> words.ConsentWanted:
+    now = now_ms()
+    until = now + YEAR_MS
+    document = consent_form(subject, PURPOSES, now_ms=now, until_ms=until)
+    return permit_all(channel, subject, PURPOSES, until, document)
 
 
 def _share(stage: Stage, record: Shared, request: int | None = None) -> words.Share:

@@ -21,8 +21,8 @@ from pathlib import Path
 import trio
 
 from client.demo.play import GIFT
+from client.demo.records import permit_all
 from client.demo.world import Hospital, now_ms, open_world, wait_until
-from l1.ground.codes import Label, RecordClass
 from l1.ground.faults import LocalError, Refused
 from l2.desk import words
 from tests.processes.hospitals import both_open, open_channel
@@ -31,6 +31,7 @@ from tests.processes.proxy import open_wire
 __all__ = ["Killed", "carry_under_kills"]
 
 MIB = 1024 * 1024
+DAY_MS = 86_400_000
 READER = {"practitioner": "dr-b", "role": "PHYSICIAN", "purpose": "TREAT"}
 TLS_OVERHEAD = 1.004  # 22 bytes for each record of at most 16 KiB, frames, and a few handshakes
 START_S = 300.0
@@ -100,18 +101,7 @@ async def _grant(a: Hospital, channel: str, size: int) -> tuple[str, int]:
             yield piece
 
     record = (await a.desk.add_record(pieces(), name="study")).record
-    await a.desk.grant_consent(
-        words.ConsentWanted(
-            channel=channel,
-            patient="",
-            decision="permit",
-            purposes=("TREAT",),
-            classes=tuple(one.name for one in RecordClass),
-            label_ceiling=Label.V.name,
-            from_ms=0,
-            until_ms=now_ms() + 86_400_000,
-        )
-    )
+    await a.desk.grant_consent(permit_all(channel, "", ("TREAT",), now_ms() + DAY_MS))
     granted = await a.desk.share(record, words.Share(channel=channel, purposes=("TREAT",)))
     return hasher.hexdigest(), granted.grant
 
