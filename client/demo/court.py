@@ -1,16 +1,26 @@
 """The parties of a dispute in the demo, the channel at hand, and what the honest hospital writes in it."""
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import trio
+
+from client.admission import admit, read_admission
 from client.demo.accused import Accused
 from client.demo.workload import indices_of
-from client.demo.world import Hospital, World
+from client.demo.world import Hospital, World, open_world
 from l1.ground.codes import Label, MediaType, RecordClass, mask
 from l1.ground.hashing import digest
 from l1.rules.state import Channel
 from l2.desk.drafts import ConsentDraft, Draft, GrantDraft
 
-__all__ = ["FOREVER_MS", "VERDICT_S", "Court", "consent_draft", "grant_draft"]
+__all__ = ["BOND", "DEPOSIT", "FOREVER_MS", "VERDICT_S", "Court", "consent_draft", "grant_draft", "open_court"]
+
+GIFT = 100_000
+DEPOSIT, BOND, WINDOW_MS = 1_000, 500, 2_000
 
 VERDICT_S = 60.0
 FOREVER_MS = 4_000_000_000_000
@@ -22,6 +32,11 @@ class Court:
     def __init__(self, world: World, honest: Hospital, mallory: Accused) -> None:
         self.world, self.honest, self.mallory = world, honest, mallory
         self.channel = ""
+
+    async def open(self, window_ms: int = WINDOW_MS) -> None:
+        """Mallory opens a channel with the honest hospital; from now on it is the one at hand."""
+        terms = {"deposit": DEPOSIT, "bond": BOND, "window_ms": window_ms}
+        self.channel = (await self.mallory.do("open", peer=self.honest.id.hex(), **terms))["channel"]
 
     async def row(self) -> Channel:
         row = await self.world.reader.channel(bytes.fromhex(self.channel))
@@ -44,6 +59,22 @@ class Court:
 
     async def do(self, what: str, **fields: Any) -> dict[str, Any]:
         return await self.mallory.do(what, channel=self.channel, **fields)
+
+
+@asynccontextmanager
+async def open_court(folder: Path) -> AsyncIterator[Court]:
+    """A chain, an honest hospital, and Mallory, admitted as any hospital: the registrar cannot know."""
+    async with open_world(folder) as world:
+        await world.found_chain(follower=False)
+        honest = await world.add_hospital("A", GIFT)
+        mallory = await Accused.start(world)
+        try:
+            admission = read_admission(json.dumps(mallory.ready["admission"]).encode())
+            await admit(world.reader, world.registrar, admission, GIFT)
+            yield Court(world, honest, mallory)
+        finally:
+            with trio.CancelScope(shield=True):
+                await mallory.stop()
 
 
 def consent_draft(document: bytes = b"consent") -> ConsentDraft:

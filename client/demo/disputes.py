@@ -4,9 +4,9 @@ A chain and an honest hospital run as they always do; Mallory is a process of he
 its own. What is measured: the bytes that the chain had to be shown, the time until its row said so, the credits moved.
 """
 
-import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +14,10 @@ from typing import Any, NamedTuple
 import trio
 from rich.table import Table
 
-from client.admission import admit, read_admission
-from client.demo.accused import Accused
-from client.demo.court import VERDICT_S, Court, consent_draft
+from client.demo.court import BOND, DEPOSIT, VERDICT_S, Court, consent_draft, open_court
 from client.demo.report import Check
 from client.demo.restored import accused_by_a_stranger, restored, shown_by_the_liar
-from client.demo.world import CREDITS_TOTAL, World, open_world, wait_until
+from client.demo.world import CREDITS_TOTAL, wait_until
 from client.progress import Bars
 from l1.ground.codec import encode
 from l1.rules.evidence import Charge
@@ -28,10 +26,8 @@ from l1.rules.state import Phase
 from l1.rules.transactions import account_of, decode_transaction
 from l2.desk.drafts import ReceiptDraft, RevokeDraft, WithdrawDraft
 
-__all__ = ["ACCUSED", "CRIMES", "LIED", "SCENES", "Court", "DisputeReport", "Verdict", "admit_mallory", "play_disputes"]
+__all__ = ["ACCUSED", "CRIMES", "LIED", "SCENES", "DisputeReport", "Verdict", "play_disputes"]
 
-GIFT = 100_000
-DEPOSIT, BOND, WINDOW_MS = 1_000, 500, 2_000
 POLL_S = 0.02
 PATIENT_MS = 60_000  # a window in which a hospital that has just started can answer
 PERIOD_MS = 1_500  # of a grant that ends by itself
@@ -188,43 +184,24 @@ SCENES = (*CRIMES, ACCUSED, LIED)
 async def play_disputes(folder: Path, bars: Bars, only: tuple[str, ...] = ()) -> DisputeReport:
     """Play them all, or `only` some. Raises what breaks a scene; checks that fail are noted in the report."""
     report, began = DisputeReport(), time.monotonic()
-    async with open_world(folder) as world:
+    async with AsyncExitStack() as stack:
         with bars.stage("Start a chain, an honest hospital, and Mallory"):
-            await world.found_chain(follower=False)
-            honest = await world.add_hospital("A", GIFT)
-            mallory = await Accused.start(world)
-        try:
-            await admit_mallory(world, mallory)
-            court = Court(world, honest, mallory)
-            for name, (crime, charge) in CRIMES.items():
-                if not only or name in only:
-                    with bars.stage(f"Mallory {name}"):
-                        await _try(court, report, name, crime, charge)
-            if not only or {ACCUSED, LIED} & set(only):
-                with bars.stage("A hospital is restored from a backup, and accused"):
-                    await _try_restored(court, report)
-            await _books(court, report)
-        finally:
-            with trio.CancelScope(shield=True):
-                await mallory.stop()
+            court = await stack.enter_async_context(open_court(folder))
+        for name, (crime, charge) in CRIMES.items():
+            if not only or name in only:
+                with bars.stage(f"Mallory {name}"):
+                    await _try(court, report, name, crime, charge)
+        if not only or {ACCUSED, LIED} & set(only):
+            with bars.stage("A hospital is restored from a backup, and accused"):
+                await _try_restored(court, report)
+        await _books(court, report)
     report.seconds = round(time.monotonic() - began, 1)
     return report
 
 
-async def admit_mallory(world: World, mallory: Accused) -> None:
-    """As any hospital: the registrar cannot know."""
-    admission = read_admission(json.dumps(mallory.ready["admission"]).encode())
-    await admit(world.reader, world.registrar, admission, GIFT)
-
-
-async def _open(court: Court, window_ms: int) -> None:
-    opened = await court.mallory.do("open", peer=court.honest.id.hex(), deposit=DEPOSIT, bond=BOND, window_ms=window_ms)
-    court.channel = opened["channel"]
-
-
 async def _try_restored(court: Court, report: DisputeReport) -> None:
     """[START-6] The hospital is cleared, at no cost to anybody; [RESUME-6] then Mallory shows it herself."""
-    await _open(court, PATIENT_MS)
+    await court.open(PATIENT_MS)
     evidence = await restored(court)
     size, before, began = len(evidence) // 2, await _credits(court), time.monotonic()
     cleared = await accused_by_a_stranger(court, evidence)
@@ -240,7 +217,7 @@ async def _try_restored(court: Court, report: DisputeReport) -> None:
 
 
 async def _try(court: Court, report: DisputeReport, name: str, crime: Crime, charge: Charge) -> None:
-    await _open(court, WINDOW_MS)
+    await court.open()
     before = await _credits(court)
     height = court.world.reader.tip.height
     await crime(court)

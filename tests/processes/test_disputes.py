@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from client.demo.accused import Accused
-from client.demo.disputes import ACCUSED, BOND, DEPOSIT, GIFT, LIED, WINDOW_MS, Court, admit_mallory, play_disputes
-from client.demo.world import open_world, wait_until
+from client.demo.court import BOND, Court, open_court
+from client.demo.disputes import ACCUSED, LIED, play_disputes
+from client.demo.world import wait_until
 from client.progress import show_progress
 from l1.ground.faults import Refused
 from l1.rules.evidence import Charge
@@ -38,26 +38,17 @@ async def test_the_chain_decides(tmp_path: Path) -> None:
 
 
 async def test_proof_survives_the_hospital_that_found_it(tmp_path: Path) -> None:
-    async with open_world(tmp_path) as world:
-        await world.found_chain(follower=False)
-        honest = await world.add_hospital("A", GIFT)
-        mallory = await Accused.start(world)
-        try:
-            await admit_mallory(world, mallory)
-            court = Court(world, honest, mallory)
-            opened = await mallory.do("open", peer=honest.id.hex(), deposit=DEPOSIT, bond=BOND, window_ms=WINDOW_MS)
-            court.channel = opened["channel"]
-            consent, _ = await court.granted()
-            world.chain.signal(signal.SIGSTOP)  # nobody can be told now
-            await court.do("access", grant=consent)
-            await _is_found(court)
-            await honest.kill()
-            world.chain.signal(signal.SIGCONT)
-            await honest.start()
-            await _is_judged(court)
-            await _is_shown(court)
-        finally:
-            await mallory.stop()
+    async with open_court(tmp_path) as court:
+        await court.open()
+        consent, _ = await court.granted()
+        court.world.chain.signal(signal.SIGSTOP)  # nobody can be told now
+        await court.do("access", grant=consent)
+        await _is_found(court)
+        await court.honest.kill()
+        court.world.chain.signal(signal.SIGCONT)
+        await court.honest.start()
+        await _is_judged(court)
+        await _is_shown(court)
 
 
 async def _is_found(court: Court) -> None:
