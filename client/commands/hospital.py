@@ -141,12 +141,13 @@ def _restored(channels: dict[str, Any]) -> Table | str:
             line.get("state", "copied"),
             f"{line['own']:,}",
             f"{line['theirs']:,}",
+            " / ".join(short(root) for root in line.get("roots", ())),
             line.get("why") or ("verified" if line.get("ok", True) else "not verified"),
             line.get("remedy", ""),
         )
         for channel, line in channels.items()
     ]
-    columns = ("channel", "peer", "state", "own entries", "peer's entries", "outcome", "remedy")
+    columns = ("channel", "peer", "state", "own entries", "peer's entries", "roots, own / peer's", "outcome", "remedy")
     return rows_table("Restored channels", columns, rows)
 
 

@@ -74,7 +74,11 @@ class Troubles:
         if channel.queued > QUEUED_MAX or channel.phase is not Phase.OPEN:
             return
         weather = world.weather
-        made = make_entries(world.rng, channel, keeper.node.clock_ms(), weather.append_entries, weather.fee)
+        try:
+            made = make_entries(world.rng, channel, keeper.node.clock_ms(), weather.append_entries, weather.fee)
+        except Damaged as wrong:
+            keeper.node.found_damage(keeper.id, wrong, "when an entry was drafted")
+            return
         if made is not None:
             self._tickets += 1
             keeper.offer(Append(entries=made[0], terms=made[1], ticket=self._tickets))
