@@ -115,8 +115,9 @@ class Auditor:
         if known is not None:
             same = (known.root, known.spent, known.seen) == (said.root, said.spent, said.seen)
             self.require(same, "two heads of one size", f"hospital {keeper.node.number} at {said.size} entries")
-        for resume in signer.resumes:
-            void = said.height < resume.height and said.size > resume.size
+        posted = self._world.chain.channels[said.channel].sides[said.side].resume_height
+        for resume in signer.resumes:  # [RESUME-2] One that is older than what the chain has seen is never shown there.
+            void = said.height < resume.height and said.size > resume.size and resume.height >= posted
             self.require(
                 not void, "below its resume", f"{said.size} entries at {said.height}, resumed at {resume.height}"
             )
