@@ -1,6 +1,7 @@
 """Floor 4: the secure line between two hospitals, over mutual TLS 1.3 pinned in the registry. Front door."""
 
 from l2.link.door import Handler, Identity, Known, Registry, Report, Station, answer, connect, greet, serve
+from l2.link.frames import Outbound
 from l2.link.hello import Role
 from l2.link.line import Limits, Line, LineClosed, Meter
 from l2.link.tls import Certificate, Credentials, certificate_from_pem, fingerprint, make_certificate
@@ -15,6 +16,7 @@ __all__ = [
     "Line",
     "LineClosed",
     "Meter",
+    "Outbound",
     "Registry",
     "Report",
     "Role",

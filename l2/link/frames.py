@@ -7,21 +7,25 @@ Knows nothing of what a message means: the caller says which types it understand
 and numbers start at 0 in each direction, grow by one and wrap at 2**32. Source: docs/spec/line.md, rules LINE-1 to 4.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from struct import Struct
 
 from l1.ground.faults import Fault, Refused
 from l1.ground.limits import FRAME_BYTES_MAX
 
-__all__ = ["HEADER_BYTES", "FrameReader", "FrameWriter", "Message"]
+__all__ = ["HEADER_BYTES", "FrameReader", "FrameWriter", "Message", "Outbound"]
 
 Message = tuple[int, bytes]
-"""Type and payload."""
+"""Type and payload, as it arrives."""
+
+Outbound = tuple[int, bytes | bytearray]
+"""The same on its way out; not to be changed any more."""
 
 _HEADER = Struct(">IBI")
 HEADER_BYTES = _HEADER.size
 _NUMBER_MASK = 0xFFFF_FFFF
 _PARTS_MAX = 64  # of a frame that comes in drops: each costs more than the byte in it
+_LONG_BYTES = 128 * 1024  # a payload so long is written by itself, not copied to stand behind its header
 
 
 class FrameWriter:
@@ -30,14 +34,29 @@ class FrameWriter:
     def __init__(self) -> None:
         self._number = 0
 
-    def join(self, messages: Iterable[Message]) -> bytes:
+    def join(self, messages: Iterable[Outbound]) -> bytes:
         """The frames of these messages, in order, as one piece."""
-        parts: list[bytes] = []
+        return b"".join(self._parts(messages))
+
+    def pieces(self, messages: Iterable[Outbound]) -> Iterator[bytes | bytearray]:
+        """The same as a few pieces, each to be written before the next is asked for: what is long is not copied."""
+        short: list[bytes | bytearray] = []
+        for part in self._parts(messages):
+            if len(part) < _LONG_BYTES:
+                short.append(part)
+                continue
+            yield b"".join(short)
+            yield part
+            short.clear()
+        if short:
+            yield b"".join(short)
+
+    def _parts(self, messages: Iterable[Outbound]) -> Iterator[bytes | bytearray]:
         for kind, payload in messages:
             assert len(payload) <= FRAME_BYTES_MAX
-            parts += (_HEADER.pack(len(payload), kind, self._number), payload)
+            yield _HEADER.pack(len(payload), kind, self._number)
+            yield payload
             self._number = (self._number + 1) & _NUMBER_MASK
-        return b"".join(parts)
 
 
 class FrameReader:
@@ -79,26 +98,38 @@ class FrameReader:
         return messages
 
     def _cut(self) -> list[Message]:
-        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         messages: list[Message] = []
-        at = 0
-        with memoryview(data) as view:
-            while not (messages and self._one_by_one):
-                try:
+        try:
+            if len(self._parts) > 1 and self._due > HEADER_BYTES:
+                messages += self._join()
+            data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts, self._size = [], 0
+            at = 0
+            with memoryview(data) as view:
+                while not (messages and self._one_by_one):
                     message, taken = self._next(view[at:])
-                except Refused as refused:
-                    self._fault = refused
-                    break
-                if not taken:
-                    break
-                at += taken
-                if message is not None:
-                    messages.append(message)
-        self._keep(data[at:])
+                    if not taken:
+                        break
+                    at += taken
+                    if message is not None:
+                        messages.append(message)
+            rest = data[at:]
+            self._parts, self._size = [rest] if rest else [], len(rest)
+        except Refused as refused:
+            self._fault = refused
         return messages
 
-    def _keep(self, rest: bytes | bytearray) -> None:
-        self._parts, self._size = [rest] if rest else [], len(rest)
+    def _join(self) -> list[Message]:
+        """The frame that all parts are needed for, each copied once. What follows it is in the last part."""
+        *before, last = self._parts
+        _, kind, _ = _HEADER.unpack_from(before[0])
+        end = self._due - sum(map(len, before))
+        with memoryview(before[0]) as first, memoryview(last) as view:
+            payload = b"".join((first[HEADER_BYTES:], *before[1:], view[:end]))
+            rest = bytes(view[end:])
+        self._parts, self._size, self._due = [rest], len(rest), HEADER_BYTES
+        self._number = (self._number + 1) & _NUMBER_MASK
+        return [(kind, payload)] if kind in self._known else []
 
     def _next(self, view: memoryview) -> tuple[Message | None, int]:
         """The first frame's message (None: to be ignored) and the bytes it takes (0: more must arrive first)."""

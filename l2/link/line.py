@@ -15,7 +15,7 @@ from trio.abc import Stream
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused
 from l1.rules.state import Hospital
-from l2.link.frames import FrameReader, FrameWriter, Message
+from l2.link.frames import FrameReader, FrameWriter, Message, Outbound
 from l2.link.hello import (
     ALIVE,
     HELLO_BYTES_MAX,
@@ -119,18 +119,22 @@ class Line:
         """Send one message. Raises `LineClosed`."""
         await self.send_many(((kind, payload),))
 
-    async def send_many(self, messages: Iterable[Message]) -> None:
-        """Send messages in one write. Raises `LineClosed`, also when the peer takes nothing for too long."""
+    async def send_many(self, messages: Iterable[Outbound]) -> None:
+        """Send messages in one write, or a few where they are long. Raises `LineClosed`, also when the peer takes
+        nothing for too long."""
         async with self._sending:
-            data = self._writer.join(messages)
-            try:
-                with trio.fail_after(self._limits.send_s):
-                    await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise LineClosed(_reason(error)) from None
-            except trio.TooSlowError:
-                raise LineClosed(f"the peer took nothing for {self._limits.send_s:g} s") from None
-            self.bytes_out += len(data)
+            for piece in self._writer.pieces(messages):
+                await self._send(piece)
+
+    async def _send(self, data: bytes | bytearray) -> None:
+        try:
+            with trio.fail_after(self._limits.send_s):
+                await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise LineClosed(_reason(error)) from None
+        except trio.TooSlowError:
+            raise LineClosed(f"the peer took nothing for {self._limits.send_s:g} s") from None
+        self.bytes_out += len(data)
 
     async def beat(self) -> None:
         """[LINE-14] To be called every `beat_s`: who has said nothing since the last time says that it is there.

@@ -55,10 +55,14 @@ class SecuredStream(Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._check()
         with memoryview(data) as view:
-            for start in range(0, len(view), _SEAL_BYTES):
-                with self._breaking():
-                    self._seal(view[start : start + _SEAL_BYTES])
-                await self._flush()
+            try:
+                for start in range(0, len(view), _SEAL_BYTES):
+                    with self._breaking():
+                        self._seal(view[start : start + _SEAL_BYTES])
+                    await self._flush()
+            except BaseException:
+                self._is_broken = True
+                raise
 
     def _seal(self, view: memoryview) -> None:
         while view:

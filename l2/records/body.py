@@ -7,6 +7,7 @@ works on iterators, so that a worker thread can do it and no size needs more mem
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from typing import Protocol, TypeVar
 
 from zstandard import ZstdDecompressor
 
@@ -19,6 +20,7 @@ from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, ZSTD, Unpacked, head_of, new_packer, squeeze
 
 __all__ = [
+    "Hasher",
     "Spread",
     "Update",
     "check_hashes",
@@ -40,6 +42,17 @@ __all__ = [
 Update = Callable[[Octets], object]
 """Takes the next piece in, as a hash does."""
 
+
+class Hasher(Protocol):
+    """A hash under way."""
+
+    def update(self, data: Octets, /) -> object: ...
+
+    def digest(self) -> bytes: ...
+
+
+Plain = TypeVar("Plain", bytearray, memoryview)
+
 Spread = Callable[..., Iterator[Octets]]
 """`in_turn`, or the same with threads."""
 
@@ -57,12 +70,10 @@ def place_of(chain: bytes, channel: bytes, lock: bytes) -> bytes:
     return tagged_digest(b"body", chain, channel, lock)
 
 
-def content_digest(salt: bytes, content: bytes) -> bytes:
-    """[BODY-2] What the grant promises: SHA-256(salt ‖ content). The salt's fixed length keeps the two apart."""
+def content_digest(salt: bytes, digest: bytes) -> bytes:
+    """[BODY-2] What the grant promises of a content with this SHA-256: SHA-256(salt ‖ SHA-256(content))."""
     assert len(salt) == SALT_BYTES
-    hasher = sha256(salt)
-    hasher.update(content)
-    return hasher.digest()
+    return sha256(salt + digest).digest()
 
 
 def pack(content: bytes, salt: bytes) -> bytes:
@@ -92,7 +103,7 @@ def _chunks(parts: Iterable[Octets]) -> Iterator[tuple[bytes, bool]]:
     yield kept, True
 
 
-def regrant(plain: bytearray, salt: bytes) -> bytearray:
+def regrant(plain: Plain, salt: bytes) -> Plain:
     """[BODY-8] The begin of a body at rest as that of a grant: the same data behind a head with another salt."""
     plain[:SALT_BYTES] = salt
     return plain
@@ -142,20 +153,21 @@ def open_body(
     runs: Iterable[bytes],
     cipher_size: int,
     cipher: BodyCipher,
-    digest: bytes,
-    *updates: Update,
+    granted: bytes,
+    hasher: Hasher,
+    *,
     spread: Spread = in_turn,
     unpacker: ZstdDecompressor | None = None,
 ) -> Iterator[Octets]:
-    """[BODY-7] The content of a ciphertext in pieces, which ends by raising unless it has the salted digest. Each piece
-    is given to `updates`, too.
+    """[BODY-7] The content of a ciphertext in pieces, which ends by raising unless it is what was granted. `hasher` is
+    a fresh SHA-256, which afterwards has all of it.
 
     Raises `Refused`: BAD_CIPHERTEXT, MALFORMED, TOO_LARGE, BAD_DIGEST.
     """
     unpacked = Unpacked(open_chunks(runs, cipher_size, cipher), cipher_size, unpacker)
-    hasher = sha256(unpacked.salt)
-    yield from spread(unpacked, hasher.update, *updates)
-    require(hasher.digest() == digest, Fault.BAD_DIGEST, "the content is not what the grant promised")
+    yield from spread(unpacked, hasher.update)
+    digest = content_digest(unpacked.salt, hasher.digest())
+    require(digest == granted, Fault.BAD_DIGEST, "the content is not what the grant promised")
 
 
 def unpack_body(plain: Iterable[Octets], cipher_size: int) -> tuple[bytes, bytes]:

@@ -52,18 +52,26 @@ class BodyCipher:
             return self._fast.encrypt(index.to_bytes(12, "big"), plain, self._data[last])
         return crypto_aead_xchacha20poly1305_ietf_encrypt(plain, self._data[last], bytes(24), self._key)
 
+    def seal_into(self, plain: Octets, index: int, last: bool, into: memoryview) -> None:
+        """A ciphertext chunk, written where it is to be; the two places must not overlap."""
+        self._fast.encrypt_into(index.to_bytes(12, "big"), plain, self._data[last], into)
+
+    def open_into(self, chunk: Octets, index: int, last: bool, into: memoryview) -> None:
+        """A chunk's plaintext, written where it is to be. Raises `Refused` (BAD_CIPHERTEXT)."""
+        try:
+            self._fast.decrypt_into(index.to_bytes(12, "big"), chunk, self._data[last], into)
+        except InvalidTag:
+            raise _unopened(index) from None
+
     def seal_run(self, plain: Octets, first: int, last: int) -> bytearray:
         """Consecutive chunks from `first` on, of which all but the body's `last` are full."""
         count = -(-len(plain) // CHUNK_BYTES)
         sealed = bytearray(len(plain) + count * TAG_BYTES)
         with memoryview(plain) as data, memoryview(sealed) as into:
             for at in range(count):
-                self._fast.encrypt_into(
-                    (first + at).to_bytes(12, "big"),
-                    data[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES],
-                    self._data[first + at == last],
-                    into[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES],
-                )
+                piece = data[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES]
+                place = into[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES]
+                self.seal_into(piece, first + at, first + at == last, place)
         return sealed
 
     def open_run(self, sealed: Octets, first: int, last: int) -> bytearray:
@@ -74,15 +82,9 @@ class BodyCipher:
         plain = bytearray(len(sealed) - count * TAG_BYTES)
         with memoryview(sealed) as data, memoryview(plain) as into:
             for at in range(count):
-                try:
-                    self._fast.decrypt_into(
-                        (first + at).to_bytes(12, "big"),
-                        data[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES],
-                        self._data[first + at == last],
-                        into[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES],
-                    )
-                except InvalidTag:
-                    raise _unopened(first + at) from None
+                piece = data[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES]
+                place = into[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES]
+                self.open_into(piece, first + at, first + at == last, place)
         return plain
 
     def open(self, chunk: bytes, index: int, last: bool) -> bytes:

@@ -11,7 +11,7 @@ import trio
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused
-from l2.link import Line, LineClosed, Role, Station
+from l2.link import Line, LineClosed, Outbound, Role, Station
 from l2.node.bodies import MESSAGES, Bodies, Download, GrantBody, Offered, Wrapper, pull, serve_pulls
 from l2.node.bodies import wire as messages
 from l2.node.bodies.recall import Erased, ask_erasure
@@ -33,13 +33,13 @@ class MemoryLine:
     ) -> None:
         self._outbox, self._inbox, self._lasts = outbox, inbox, lasts
 
-    async def send_many(self, given: Iterable[Message]) -> None:
-        for message in given:
+    async def send_many(self, given: Iterable[Outbound]) -> None:
+        for kind, payload in given:
             if self._lasts <= 0:
                 self.cut()
                 raise trio.BrokenResourceError
             self._lasts -= 1
-            await self._outbox.send(message)
+            await self._outbox.send((kind, bytes(payload)))
 
     async def receive(self) -> Message:
         return await self._inbox.receive()

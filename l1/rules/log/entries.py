@@ -176,7 +176,8 @@ class RequestTerms(Shape, frozen=True, tag=3, gc=False):
 
 
 class GrantTerms(Shape, frozen=True, tag=4, gc=False):
-    """Which record, and what it may be opened for. `content` is SHA-256(salt ‖ content), `key` names the one key."""
+    """Which record, and what it may be opened for. `content` is SHA-256(salt ‖ SHA-256(content)), `key` names the one
+    key."""
 
     content: Digest
     cipher_root: Digest

@@ -18,7 +18,6 @@ from l1.ground.faults import Fault, require
 from l2.node.bodies.entropy import Entropy
 from l2.node.bodies.files import make_folder, open_private, remove, sweep, sync, write_whole
 from l2.node.bodies.index import Index
-from l2.records.body import chunk_count
 from l2.records.keys import BOX_OVERHEAD, KEY_BYTES, NONCE_BYTES, box, unbox
 from l2.records.limits import SEALED_CHUNK_BYTES
 
@@ -156,15 +155,19 @@ class Cells:
             for at in range(0, cell.size, RUN_CHUNKS * SEALED_CHUNK_BYTES):
                 yield _read_whole(file, min(RUN_CHUNKS * SEALED_CHUNK_BYTES, cell.size - at))
 
-    def read(self, cell: Cell, first: int, end: int) -> bytes:
-        """The ciphertext of consecutive chunks. Raises `Refused` (NO_SUCH_CHUNK)."""
-        require(
-            0 <= first < end <= chunk_count(cell.size), Fault.NO_SUCH_CHUNK, f"there are no chunks {first} to {end}"
-        )
-        size = min(end * SEALED_CHUNK_BYTES, cell.size) - first * SEALED_CHUNK_BYTES
-        with self.path(cell.file).open("rb", buffering=0) as file:
-            file.seek(cell.offset + self.seat(first))
-            return _read_whole(file, size)
+    def chunks(self, cell: Cell, first: int, end: int) -> Iterator[memoryview]:
+        """The ciphertext of consecutive chunks, each in the same memory: it holds until the next one is asked for.
+        Raises `Refused` (BAD_CIPHERTEXT) where the file is cut short."""
+        handle = os.open(self._prefix + cell.file.hex(), os.O_RDONLY)
+        try:
+            with memoryview(bytearray(SEALED_CHUNK_BYTES)) as chunk:
+                for index in range(first, end):
+                    with chunk[: min(SEALED_CHUNK_BYTES, cell.size - index * SEALED_CHUNK_BYTES)] as here:
+                        size = os.preadv(handle, [here], cell.offset + self.seat(index))
+                        require(size == len(here), Fault.BAD_CIPHERTEXT, "the record's file is cut short")
+                        yield here
+        finally:
+            os.close(handle)
 
     def has(self, cell: Cell) -> bool:
         return os.path.exists(self._prefix + cell.file.hex())

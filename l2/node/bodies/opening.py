@@ -95,9 +95,7 @@ class Opener:
         hasher, size, seen = sha256(), 0, Seen()
         cipher = BodyCipher(key, cell.place)
         spread = in_turn if is_short_cell(cell) else beside
-        contents = open_body(
-            runs, cell.size, cipher, body.content, hasher.update, spread=spread, unpacker=tools.unpacker
-        )
+        contents = open_body(runs, cell.size, cipher, body.content, hasher, spread=spread, unpacker=tools.unpacker)
         for piece in contents:
             size += len(piece)
             seen.add(piece)

@@ -6,23 +6,19 @@ written, since the grant promises a root; so a crash in between leaves a row wit
 row. Knows no log and no line. docs/spec/records.md, BODY-8.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
-
-from zstandard import ZstdDecompressor
+from collections.abc import Iterator, Sequence
 
 from l1.ground.codec import Shape, decoder, encode
+from l1.ground.faults import Fault, require
 from l1.ground.merkle import root_of
-from l2.node.bodies.beside import beside
 from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell
 from l2.node.bodies.index import Table
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
-from l2.records.body import chunk_count, chunk_hash, in_turn, place_of, regrant
-from l2.records.cipher import BodyCipher, Octets
+from l2.records.body import chunk_count, chunk_hash, content_digest, place_of, regrant
+from l2.records.cipher import BodyCipher
 from l2.records.keys import KEY_BYTES, agree, exchange_public, grant_keys, key_digest, lock_of, release_secret, wrap
-from l2.records.limits import SEALED_CHUNK_BYTES
-from l2.records.packing import Unpacked, new_unpacker
+from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 
 __all__ = ["GrantBody", "Outgoing", "Offered", "Wrapper"]
 
@@ -63,35 +59,48 @@ class _Sealer:
             record_key = cells.unhead(head, RECORD_KEY, cell.place)
         else:
             record_key = cells.key(cell, RECORD_KEY)
-        self.cells, self.cell = cells, cell
-        self.last = chunk_count(cell.size) - 1
+        self._cells, self.cell = cells, cell
+        self._last = chunk_count(cell.size) - 1
         self.key, self.salt = grant_keys(record_key, nonce)
         self._rest = BodyCipher(record_key, cell.place)
 
     def to(self, place: bytes) -> None:
         self._sealed = BodyCipher(self.key, place)
 
-    def runs(self) -> Iterable[bytes]:
-        """The record's own ciphertext, in order, in runs of some chunks."""
-        return self.cells.runs(self.cell) if self._chunk is None else (self._chunk,)
+    def seal_short(self) -> bytes | None:
+        """The one chunk of a short body; None for a long one."""
+        if self._chunk is None:
+            return None
+        return self._sealed.seal(bytes(regrant(bytearray(self._rest.open(self._chunk, 0, True)), self.salt)), 0, True)
 
-    def read(self, first: int, end: int) -> bytes:
-        """Some of it. Raises `Refused` (NO_SUCH_CHUNK)."""
-        if self._chunk is not None and (first, end) == (0, 1):
-            return self._chunk
-        return self.cells.read(self.cell, first, end)
+    def seal_into(self, first: int, end: int, into: memoryview) -> None:
+        """Consecutive chunks of a long body, sealed where they are to be."""
+        at = 0
+        for index, chunk, plain in self._each(first, end):
+            self._seal(chunk, plain, index, into[at : at + len(chunk)])
+            at += len(chunk)
 
-    def open(self, run: bytes, first: int) -> bytearray:
-        """What of a run of the record's own chunks is granted."""
-        if self._chunk is not None:
-            return regrant(bytearray(self._rest.open(run, first, True)), self.salt)
-        plain = self._rest.open_run(run, first, self.last)
-        return plain if first else regrant(plain, self.salt)
+    def hashes(self) -> list[bytes]:
+        """Of every chunk of a long body."""
+        found: list[bytes] = []
+        sealed = memoryview(bytearray(SEALED_CHUNK_BYTES))
+        for index, chunk, plain in self._each(0, self._last + 1):
+            into = sealed[: len(chunk)]
+            self._seal(chunk, plain, index, into)
+            found.append(chunk_hash(into))
+        return found
 
-    def seal(self, plain: bytearray, first: int) -> Octets:
-        if self._chunk is not None:
-            return self._sealed.seal(bytes(plain), first, True)
-        return self._sealed.seal_run(plain, first, self.last)
+    def _each(self, first: int, end: int) -> Iterator[tuple[int, memoryview, memoryview]]:
+        """Index, chunk at rest, and room for what it opens to: the same 64 KiB each time, in the processor's cache."""
+        plain = memoryview(bytearray(CHUNK_BYTES))
+        for index, chunk in enumerate(self._cells.chunks(self.cell, first, end), first):
+            yield index, chunk, plain[: len(chunk) - TAG_BYTES]
+
+    def _seal(self, chunk: memoryview, plain: memoryview, index: int, into: memoryview) -> None:
+        self._rest.open_into(chunk, index, index == self._last, plain)
+        if not index:
+            regrant(plain, self.salt)
+        self._sealed.seal_into(plain, index, index == self._last, into)
 
 
 class Wrapper:
@@ -111,10 +120,26 @@ class Offered:
         self.cipher_size = sealer.cell.size
         self.hashes = row.hashes or row.cipher_root
 
-    def read(self, first: int, end: int) -> Octets:
-        """The ciphertext of consecutive chunks. Raises `Refused` (NO_SUCH_CHUNK; BAD_CIPHERTEXT if the record's file
-        was damaged)."""
-        return self._sealer.seal(self._sealer.open(self._sealer.read(first, end), first), first)
+    def size_of(self, first: int, end: int) -> int:
+        """How many bytes these consecutive chunks have. Raises `Refused` (NO_SUCH_CHUNK)."""
+        exist = 0 <= first < end <= chunk_count(self.cipher_size)
+        require(exist, Fault.NO_SUCH_CHUNK, f"there are no chunks {first} to {end}")
+        return min(end * SEALED_CHUNK_BYTES, self.cipher_size) - first * SEALED_CHUNK_BYTES
+
+    def read_into(self, first: int, end: int, into: memoryview) -> None:
+        """The ciphertext of consecutive chunks, as much as `size_of` says. Raises `Refused` (BAD_CIPHERTEXT) if the
+        record's file was damaged."""
+        short = self._sealer.seal_short()
+        if short is None:
+            self._sealer.seal_into(first, end, into)
+        else:
+            into[:] = short
+
+    def read(self, first: int, end: int) -> bytes:
+        """The same, in memory of its own. Raises `Refused`: NO_SUCH_CHUNK, BAD_CIPHERTEXT."""
+        data = bytearray(self.size_of(first, end))
+        self.read_into(first, end, memoryview(data))
+        return bytes(data)
 
     def wrap_for(self, wrapper: Wrapper) -> bytes:
         """The body's key for this pull."""
@@ -151,21 +176,15 @@ class Outgoing:
     ) -> list[GrantBody]:
         """One body for each record, with one sync. `beside` are rows (by table, one for each record) to be written
         under the same key, so that either all of a grant's rows are there or none."""
-        unpacker = new_unpacker()
         with self._cells.reading_short() as read_short:
-            made = [self._prepare(record, (chain, channel), seed, read_short, unpacker) for record in records]
+            made = [self._prepare(record, (chain, channel), seed, read_short) for record in records]
         rows = [(self._rows, channel + body.lock, encode(row)) for body, row in made]
         rows += [(table, channel + body.lock, row) for (table, row), (body, _) in zip(beside, made, strict=False)]
         self._index.write(rows)
         return [body for body, _ in made]
 
     def _prepare(
-        self,
-        record: Record,
-        where: tuple[bytes, bytes],
-        seed: bytes,
-        read_short: ReadShort,
-        unpacker: ZstdDecompressor,
+        self, record: Record, where: tuple[bytes, bytes], seed: bytes, read_short: ReadShort
     ) -> tuple[GrantBody, _Row]:
         chain, channel = where
         nonce = self._cells.entropy(_NONCE_BYTES)
@@ -173,30 +192,11 @@ class Outgoing:
         key = key_digest(sealer.key)
         lock = lock_of(release_secret(seed, chain, channel, key))
         sealer.to(place_of(chain, channel, lock))
-        hashes: list[bytes] = []
-
-        def hash_sealed(plain: bytearray, first: int) -> None:
-            with memoryview(sealer.seal(plain, first)) as sealed:
-                hashes.extend(
-                    chunk_hash(sealed[at : at + SEALED_CHUNK_BYTES]) for at in range(0, len(sealed), SEALED_CHUNK_BYTES)
-                )
-
-        def plain() -> Iterator[bytearray]:
-            first = 0
-            for run in sealer.runs():
-                piece = sealer.open(run, first)
-                hash_sealed(piece, first)
-                yield piece
-                first += -(-len(run) // SEALED_CHUNK_BYTES)
-
-        hasher = sha256(sealer.salt)
-        unpacked = Unpacked(plain(), max(record.cell.size, record.size), unpacker)
-        spread = in_turn if is_short_cell(record.cell) else beside
-        for _ in spread(unpacked, hasher.update):
-            pass
+        short = sealer.seal_short()
+        hashes = sealer.hashes() if short is None else [chunk_hash(short)]
         root = root_of(hashes)
         body = GrantBody(
-            content=hasher.digest(),
+            content=content_digest(sealer.salt, record.digest),
             cipher_root=root,
             cipher_size=record.cell.size,
             key=key,

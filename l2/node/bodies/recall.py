@@ -13,13 +13,14 @@ from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
 from l1.ground.fields import AccountId, ChannelId, SignatureBytes, Size, TimeMs
 from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
+from l2.link import Outbound
 from l2.node.bodies.wire import DENIED, ERASE, ERASED, denial_of
 
 __all__ = ["Erased", "ErasureReceipt", "ask_erasure", "check_erasure", "decode_erase", "decode_erased", "sign_erasure"]
 
 
 class _Line(Protocol):
-    async def send_many(self, messages: Iterable[tuple[int, bytes]]) -> None: ...
+    async def send_many(self, messages: Iterable[Outbound]) -> None: ...
 
     async def receive(self) -> tuple[int, bytes]: ...
 

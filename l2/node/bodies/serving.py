@@ -15,6 +15,7 @@ import trio
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, Refused, require
+from l2.link import Outbound
 from l2.node.bodies.outgoing import Offered, Wrapper
 from l2.node.bodies.recall import Erased, decode_erase
 from l2.node.bodies.together import run_together
@@ -38,9 +39,9 @@ from l2.node.bodies.wire import (
     Short,
     Unsent,
     Wrapped,
+    chunks_message,
     decode_gather,
     decode_pull,
-    encode_chunks,
 )
 from l2.records.body import chunk_count
 from l2.records.limits import SEALED_CHUNK_BYTES
@@ -56,7 +57,7 @@ GATHERED_BYTES = 512 * 1024  # of short bodies in one message
 class RecordsLine(Protocol):
     """What a transfer needs of a line. Both raise when the line ends."""
 
-    async def send_many(self, messages: Iterable[tuple[int, bytes]]) -> None: ...
+    async def send_many(self, messages: Iterable[Outbound]) -> None: ...
 
     async def receive(self) -> tuple[int, bytes]: ...
 
@@ -90,7 +91,7 @@ class _Job:
 
     offered: Offered | None
     indices: list[int]
-    messages: list[tuple[int, bytes]]
+    messages: list[Outbound]
 
 
 async def serve_pulls(line: RecordsLine, library: Library) -> None:
@@ -101,7 +102,7 @@ async def serve_pulls(line: RecordsLine, library: Library) -> None:
     that have come meanwhile are sealed together.
     """
     jobs_in, jobs = trio.open_memory_channel[_Job](JOBS_MAX)
-    sealed_in, sealed = trio.open_memory_channel[list[tuple[int, bytes]]](GROUPS_AHEAD)
+    sealed_in, sealed = trio.open_memory_channel[list[Outbound]](GROUPS_AHEAD)
 
     async def receive() -> None:
         while True:
@@ -130,7 +131,7 @@ async def serve_pulls(line: RecordsLine, library: Library) -> None:
     await run_together(receive, seal, send)
 
 
-async def _erased(library: Library, payload: bytes) -> tuple[int, bytes]:
+async def _erased(library: Library, payload: bytes) -> Outbound:
     """[ERASE-3] The peer asks for what it granted to be erased."""
     asked = decode_erase(payload)
     try:
@@ -177,7 +178,7 @@ class _Groups:
         return _Job(first.offered, indices[:GROUP_CHUNKS], first.messages)
 
 
-async def _seal(group: _Job) -> list[tuple[int, bytes]]:
+async def _seal(group: _Job) -> list[Outbound]:
     if group.offered is None:
         return group.messages
     try:
@@ -195,7 +196,7 @@ def _indices(ranges: tuple[tuple[int, int], ...], count: int) -> list[int]:
     return [index for first, end in ranges for index in range(first, end)]
 
 
-def _key_messages(library: Library, offered: Offered, one_time: bytes) -> list[tuple[int, bytes]]:
+def _key_messages(library: Library, offered: Offered, one_time: bytes) -> list[Outbound]:
     # [PULL-3] Hashes, then the key.
     page = HASHES_PER_MESSAGE * 32
     pages = (offered.hashes[start : start + page] for start in range(0, len(offered.hashes), page))
@@ -204,8 +205,15 @@ def _key_messages(library: Library, offered: Offered, one_time: bytes) -> list[t
     return [*((HASHES, encode(Hashes(hashes=hashes))) for hashes in pages), (WRAPPED, encode(wrapped))]
 
 
-def _read_group(offered: Offered, group: list[int]) -> list[tuple[int, bytes]]:
-    return [(CHUNKS, encode_chunks(first, offered.read(first, end))) for first, end in _runs(group)]
+def _read_group(offered: Offered, group: list[int]) -> list[Outbound]:
+    return [(CHUNKS, _read_run(offered, first, end)) for first, end in _runs(group)]
+
+
+def _read_run(offered: Offered, first: int, end: int) -> bytearray:
+    message, at = chunks_message(first, offered.size_of(first, end))
+    with memoryview(message) as whole, whole[at:] as into:
+        offered.read_into(first, end, into)
+    return message
 
 
 def _runs(indices: list[int]) -> Iterator[tuple[int, int]]:
@@ -236,7 +244,7 @@ def _seal_short(found: Callable[[], Iterator[tuple[int, Offered | Refused]]], wr
                 raise offered
             fits = offered.cipher_size <= SEALED_CHUNK_BYTES
             require(fits, Fault.NO_SUCH_CHUNK, f"the body of grant {grant} is not short")
-            chunk = bytes(offered.read(0, 1))
+            chunk = offered.read(0, 1)
             short = Short(grant, chunk, offered.wrap_for(wrapper))
         except Refused as refused:
             pages[-1][1].append(Unsent(grant, refused.fault, refused.detail[:200]))

@@ -3,7 +3,6 @@
 docs/spec/records.md, rules PULL-*.
 """
 
-from struct import Struct
 from typing import Annotated
 
 from msgspec import DecodeError, Meta
@@ -13,7 +12,6 @@ from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.fields import ChannelId, Digest, Size
 from l1.ground.limits import FRAME_BYTES_MAX
-from l2.records.cipher import Octets
 from l2.records.limits import SEALED_CHUNK_BYTES
 
 __all__ = [
@@ -41,6 +39,7 @@ __all__ = [
     "Short",
     "Unsent",
     "Wrapped",
+    "chunks_message",
     "decode_chunks",
     "decode_denied",
     "decode_gather",
@@ -48,7 +47,6 @@ __all__ = [
     "decode_hashes",
     "decode_pull",
     "decode_wrapped",
-    "encode_chunks",
     "denial_of",
     "fault_of",
 ]
@@ -64,7 +62,7 @@ CHUNKS_HEAD_BYTES = 16  # what stands before the ciphertext takes less, and no c
 CHUNKS_PER_MESSAGE = (FRAME_BYTES_MAX - CHUNKS_HEAD_BYTES) // SEALED_CHUNK_BYTES  # 15: a frame a chunk costs more
 GATHER_MAX = 1_024  # short bodies asked for in one message: one sync, one append and one hand-over for all of them
 
-_BYTES_HEAD = Struct(">BI")  # of more than 65,535 bytes, in msgpack
+_BIN = {1: b"\xc4", 2: b"\xc5", 4: b"\xc6"}  # msgpack's mark for bytes, by the width of their length
 _Wrap = Annotated[bytes, Meta(max_length=256)]
 
 
@@ -147,9 +145,19 @@ decode_gather = decoder(Gather, bytes_max=64 * 1024, what="gathering")
 decode_gathered = decoder(Gathered, bytes_max=FRAME_BYTES_MAX, what="gathered bodies")
 
 
-def encode_chunks(first: int, data: Octets) -> bytes:
-    """A `CHUNKS` message."""
-    return encode(Chunks(first, memoryview(data)))
+def chunks_message(first: int, size: int) -> tuple[bytearray, int]:
+    """A `CHUNKS` message with room for `size` bytes of ciphertext, and where they begin: so they are sealed where they
+    are to be."""
+    head = _chunks_head(first, size)
+    message = bytearray(len(head) + size)
+    message[: len(head)] = head
+    return message, len(head)
+
+
+def _chunks_head(first: int, size: int) -> bytes:
+    """What stands before the ciphertext: msgpack's `bin` has three lengths, and canonical is the shortest that fits."""
+    width = 1 if size < 1 << 8 else 2 if size < 1 << 16 else 4
+    return b"\x92" + encode(first) + _BIN[width] + size.to_bytes(width, "big")
 
 
 def decode_chunks(payload: bytes) -> Chunks:
@@ -159,10 +167,9 @@ def decode_chunks(payload: bytes) -> Chunks:
         chunks = _decode_chunks.decode(payload)
     except (DecodeError, OverflowError) as error:
         raise Refused(Fault.MALFORMED, f"chunks do not decode ({error})") from None
-    size = len(chunks.data)
-    head = b"\x92" + encode(chunks.first) + _BYTES_HEAD.pack(0xC6, size)
-    fits = size > 0xFFFF and len(payload) == len(head) + size and payload.startswith(head)
-    require(fits or encode(chunks) == payload, Fault.NOT_CANONICAL, "chunks are not in canonical form")
+    head = _chunks_head(chunks.first, len(chunks.data))
+    fits = len(payload) == len(head) + len(chunks.data) and payload.startswith(head)
+    require(fits, Fault.NOT_CANONICAL, "chunks are not in canonical form")
     return chunks
 
 

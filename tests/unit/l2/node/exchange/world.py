@@ -11,7 +11,7 @@ import trio
 
 from l1.ground.hashing import digest
 from l2.desk import words
-from l2.link import Line, LineClosed, Role
+from l2.link import Line, LineClosed, Outbound, Role
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms
 from l2.node.exchange import Exchange
@@ -34,10 +34,10 @@ class MemoryLine:
     def __init__(self, out: "trio.MemorySendChannel[Message]", into: "trio.MemoryReceiveChannel[Message]") -> None:
         self._out, self._into = out, into
 
-    async def send_many(self, messages: Iterable[Message]) -> None:
+    async def send_many(self, messages: Iterable[Outbound]) -> None:
         try:
-            for message in messages:
-                await self._out.send(message)
+            for kind, payload in messages:
+                await self._out.send((kind, bytes(payload)))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise LineClosed("cut") from None
 
