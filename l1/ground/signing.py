@@ -6,6 +6,7 @@ those of RFC 6979. The only module that knows coincurve (a test says so).
 """
 
 from enum import Enum
+from functools import lru_cache
 from typing import Protocol
 
 import coincurve
@@ -28,6 +29,7 @@ __all__ = [
     "sign",
 ]
 
+_POINTS_KEPT = 4_096  # parsing a key is a sixth of a verification, and a few keys sign nearly everything
 _ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
 
@@ -131,12 +133,15 @@ def open_signed(key: bytes, purpose: Purpose, context: Context, body: bytes, sig
     return body
 
 
+_point_of = lru_cache(maxsize=_POINTS_KEPT)(coincurve.PublicKey)
+
+
 def open_digest(key: bytes, digest: bytes, signature: bytes) -> None:
     """Raise unless the signature is the key's over a bare digest. For published vectors; everything else binds."""
     if len(signature) != SIGNATURE_BYTES:
         raise Refused(Fault.BAD_SIGNATURE, f"a signature has {SIGNATURE_BYTES} bytes, not {len(signature)}")
     try:
-        point = coincurve.PublicKey(key)
+        point = _point_of(key)
     except ValueError:
         raise Refused(Fault.BAD_KEY, "the public key is not a point of secp256k1") from None
     try:

@@ -66,24 +66,19 @@ class Committer(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of an append. `runs` are (first index, count); `refused` are positions with the fold's reason."""
+    """What became of an append. `runs` are (first index, count), `written` their sum and `last` the index of the last
+    entry; `refused` are positions with the fold's reason."""
 
     total: int
     appended_s: float
+    written: int = 0
+    last: int = -1
     runs: list[tuple[int, int]] = field(default_factory=list)
     refused: list[tuple[int, Void]] = field(default_factory=list)
     latencies_ms: list[float] = field(default_factory=list)
     durable: trio.Event = field(default_factory=trio.Event)
     receipted: trio.Event = field(default_factory=trio.Event)
     error: LocalError | None = None
-
-    @property
-    def written(self) -> int:
-        return sum(count for _, count in self.runs)
-
-    @property
-    def last(self) -> int:
-        return max((first + count - 1 for first, count in self.runs), default=-1)
 
 
 @dataclass(slots=True)
@@ -97,13 +92,16 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """An event of one line; lines are numbered as they come. Words of an older line mean nothing on a newer one."""
+    """What came of one line at once; lines are numbered as they come. Words of an older line mean nothing on a newer
+    one."""
 
     line: int
-    event: Connected | Disconnected | MessageReceived
+    events: Sequence[Connected | Disconnected | MessageReceived]
 
 
 _Item = Event | _Request | _Heard
+_Decided = tuple[int, list[Effect]]
+"""A step: the line whose words it took last, and what it wants done."""
 T = TypeVar("T")
 
 
@@ -132,11 +130,12 @@ class Keeper:
         self._submit = submit
         self._clock_is_off = clock_is_off
         self._inbox_in, self._inbox = trio.open_memory_channel[_Item](INBOX_EVENTS)
-        self._decided_in, self._decided = trio.open_memory_channel[tuple[int, list[Effect]]](STEPS_AHEAD)
+        self._decided_in, self._decided = trio.open_memory_channel[_Decided](STEPS_AHEAD)
         self._outbox: trio.MemorySendChannel[tuple[int, bytes]] | None = None
         self._line: Line | None = None
         self._lines = 0  # that there have been
         self._heard = 0  # the line whose messages the core is taking
+        self._is_writing = False
         self._tickets: dict[int, Outcome] = {}
         self._next_ticket = 0
         self._awaiting: list[tuple[int, Outcome]] = []
@@ -169,11 +168,11 @@ class Keeper:
         events: list[Event] = []
         for item in items:
             if isinstance(item, _Heard):
-                if isinstance(item.event, Connected) and item.line > self._heard:
+                if isinstance(item.events[0], Connected) and item.line > self._heard:
                     await self._decide(events)
                     events, self._heard = [], item.line
                 if item.line == self._heard:
-                    events.append(item.event)
+                    events += item.events
             elif not isinstance(item, _Request):
                 events.append(item)
         await self._decide(events)
@@ -182,11 +181,14 @@ class Keeper:
                 await self._meet(item)
 
     async def _decide(self, events: Sequence[Event]) -> None:
+        await self._decided_in.send(self._step(events))
+
+    def _step(self, events: Sequence[Event]) -> _Decided:
         self.channel.line_is_full = self._waiting() >= OUTBOX_BUSY
+        self.channel.answers_wait = self._is_writing
         if (is_off := self._clock_is_off()) != self.channel.clock_is_off:
             events = [ClockSeen(is_off), *events]
-        effects = step(self.channel, events, now_ms(), self.own_keys)
-        await self._decided_in.send((self._heard, effects))
+        return self._heard, step(self.channel, events, now_ms(), self.own_keys)
 
     async def _meet(self, request: "_Request") -> None:
         try:
@@ -201,10 +203,14 @@ class Keeper:
         """Make steps durable, as many as are decided with one sync; then carry out the rest of each, in order."""
         async for first in self._decided:
             steps = _drain(self._decided, [first], STEPS_AHEAD + 2)  # and the one that waits for room
+            if self.channel.owes_answer():  # one answer for all that came while the disk was at work
+                steps.append(self._step([]))
             effects = [effect for _, decided in steps for effect in decided]
             rows = [row for effect in effects if isinstance(effect, Persist) for row in effect.rows]
             if rows:
+                self._is_writing = True
                 await self._committer.commit(self.channel.id, rows)
+                self._is_writing = False
             for line, decided in steps:
                 self.channel.rows.written()
                 if line == self._lines:
@@ -215,6 +221,8 @@ class Keeper:
 
     def _heed(self, effect: Effect) -> None:  # noqa: PLR0912 - a table of kinds
         match effect:
+            case Persist() | Send():
+                pass
             case Written(ticket=ticket, first=first, count=count, refused=refused):
                 self._note_written(ticket, first, count, refused)
             case Declined(ticket=ticket, cause=cause):
@@ -241,8 +249,6 @@ class Keeper:
             case Tell(what=what, detail=detail):
                 log.info(what, channel=self.name, detail=detail)
                 self._tell(what, detail)
-            case Persist() | Send():
-                pass
 
     def _tell(self, what: str, detail: str) -> None:
         for listener in self.told:
@@ -302,6 +308,7 @@ class Keeper:
         outcome = self._tickets[ticket]
         if count:
             outcome.runs.append((first, count))
+            outcome.written, outcome.last = outcome.written + count, first + count - 1
             self._awaiting.append((first + count, outcome))
         outcome.refused += refused
         if outcome.written + len(outcome.refused) == outcome.total:
@@ -361,7 +368,7 @@ class Keeper:
         number = self._lines
         ended: LineClosed | Refused | None = None
         try:
-            await self._inbox_in.send(_Heard(number, Connected()))
+            await self._inbox_in.send(_Heard(number, [Connected()]))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send_all, line, outbox, nursery.cancel_scope)
                 try:
@@ -374,15 +381,16 @@ class Keeper:
                 self._line = None
                 self._cut()
                 with trio.CancelScope(shield=True), trio.move_on_after(1):
-                    await self._inbox_in.send(_Heard(number, Disconnected()))
+                    await self._inbox_in.send(_Heard(number, [Disconnected()]))
         if ended is not None:
             raise ended
 
     async def _receive_all(self, line: Line, number: int) -> None:
         while True:
-            for type_, payload in await line.receive_many():
-                if type_ in KNOWN:
-                    await self._inbox_in.send(_Heard(number, MessageReceived(type_, bytes(payload))))
+            heard = await line.receive_many()
+            known = [MessageReceived(type_, payload) for type_, payload in heard if type_ in KNOWN]
+            if known:
+                await self._inbox_in.send(_Heard(number, known))
 
     async def _send_all(
         self, line: Line, outbox: trio.MemoryReceiveChannel[tuple[int, bytes]], scope: trio.CancelScope

@@ -87,8 +87,8 @@ class LogHead:
     def size(self) -> int:
         return self.frontier.size
 
-    def advance(self, frontier: Frontier, signed: Signed) -> None:
-        self.frontier, self.signed, self.commitment = frontier, signed, decode_commitment(signed.body)
+    def advance(self, frontier: Frontier, signed: Signed, commitment: Commitment) -> None:
+        self.frontier, self.signed, self.commitment = frontier, signed, commitment
 
 
 @dataclass(slots=True)
@@ -137,6 +137,14 @@ class Channel:
     give_back_at: int | None = None  # from where on it lacks its own
     renew_below: int = 0  # batches that the peer lacks are signed anew if they were signed below this height
     line_is_full: bool = False  # says the shell: what the peer lacks waits until it has taken what is on its way
+    answers_wait: bool = (
+        False  # says the shell: the disk is at work, and one answer for all that comes meanwhile will do
+    )
+
+    # What the batches of the step at hand changed of the fold, to be written once at its end: from where on a side's
+    # log is new, and which of its older marks are not what they were.
+    grown: dict[int, int] = field(default_factory=dict)
+    touched: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
 
     # Our heads that the peer has not signed for yet: size → root and `spent` there.
     unseen: dict[int, tuple[bytes, int]] = field(default_factory=dict)
@@ -190,9 +198,13 @@ class Channel:
             return False  # [ROT-2]
         return self.resumed and self.phase is Phase.OPEN and not self.clock_is_off
 
-    def sign_commitment(self, frontier: Frontier, root: bytes, spent: int, seen: tuple[int, bytes]) -> Signed:
-        """Our words over a head of our log."""
-        commitment = Commitment(
+    def owes_answer(self) -> bool:
+        """Whether the peer waits for an acknowledgement that we may give."""
+        return self.unanswered > 0 and self.may_sign()
+
+    def commitment_to(self, frontier: Frontier, root: bytes, spent: int, seen: tuple[int, bytes]) -> Commitment:
+        """Our words over a head of our log, not yet signed."""
+        return Commitment(
             version=VERSION,
             chain=self.context.chain,
             channel=self.id,
@@ -204,12 +216,13 @@ class Channel:
             seen_root=seen[1],
             height=self.height,
         )
-        return sign_shape(self.me.signer, self.me.key, Purpose.COMMITMENT, self.context, commitment)
 
-    def renew(self, said: Commitment) -> Signed:
+    def renewed(self, said: Commitment) -> Commitment:
         """The same words of ours at the height of now: same size, root, `spent` and `seen`."""
-        fresh = msgspec.structs.replace(said, height=self.height)
-        return sign_shape(self.me.signer, self.me.key, Purpose.COMMITMENT, self.context, fresh)
+        return msgspec.structs.replace(said, height=self.height)
+
+    def sign_commitment(self, commitment: Commitment) -> Signed:
+        return sign_shape(self.me.signer, self.me.key, Purpose.COMMITMENT, self.context, commitment)
 
     def sign_again(self, signed: Signed) -> Signed:
         """[ROT-3] The same words of ours, to the byte, under the key that signs now."""

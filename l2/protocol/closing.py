@@ -105,7 +105,7 @@ def _may_decide(channel: Channel) -> bool:
 
 def _empty_final(channel: Channel) -> Signed:
     """An empty log was never signed; closing together needs words for it all the same."""
-    return channel.sign_commitment(Frontier(), EMPTY_ROOT, 0, (0, EMPTY_ROOT))
+    return channel.sign_commitment(channel.commitment_to(Frontier(), EMPTY_ROOT, 0, (0, EMPTY_ROOT)))
 
 
 def _note_final(channel: Channel, side: int, final: Signed) -> Persist:

@@ -21,7 +21,19 @@ from l1.rules.transactions import (
     Settle,
 )
 from l2.protocol.channel import Channel
-from l2.protocol.events import Charged, Effect, Froze, Resumed, Submit, Tell
+from l2.protocol.events import (
+    Acknowledged,
+    Arrived,
+    Charged,
+    Effect,
+    Froze,
+    Persist,
+    Resumed,
+    Send,
+    Submit,
+    Tell,
+    Written,
+)
 from l2.protocol.limits import JOURNAL_NOTES_MAX
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Rows, journal_count_key, journal_key
@@ -81,6 +93,8 @@ _TOLD = {
 }
 
 
+_DAILY = frozenset((Acknowledged, Arrived, Persist, Send, Written))  # nearly all effects, and nothing to note
+
 _PEER_MADE = (Reason.BATCH_HELD, Reason.RESUME_NOT_GIVEN, Reason.DOUBT)
 
 
@@ -93,7 +107,10 @@ class Before:
 
 def keep_journal(channel: Channel, before: Before, effects: list[Effect]) -> list[Effect]:
     """The effect that writes the notes of a step, if there are any."""
-    told = [*_changes(channel, before), *(one for effect in effects for one in _told(channel, effect))]
+    told = [
+        *_changes(channel, before),
+        *(one for effect in effects if type(effect) not in _DAILY for one in _told(channel, effect)),
+    ]
     if not told:
         return []
     count = _count(channel)

@@ -19,12 +19,12 @@ from l2.protocol.batch import Batch, decode_batch
 from l2.protocol.cases import check_words, overspent, void_accesses
 from l2.protocol.channel import Channel, says_something
 from l2.protocol.events import Acknowledged, Arrived, Effect, Tell
+from l2.protocol.fold_rows import let_stand
 from l2.protocol.limits import HELD_BATCHES_MAX, WINDOW_BATCHES
 from l2.protocol.log import tiles
 from l2.protocol.messages import Message
 from l2.protocol.reconnect import heads
 from l2.protocol.rows import batch_key
-from l2.protocol.writer import fold_rows
 
 __all__ = ["hold", "let_go", "must_wait", "open_peer", "peer_key", "receive_batch"]
 
@@ -87,9 +87,9 @@ def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]
         channel.fold.undo()
         raise
 
-    channel.peer.advance(frontier, batch.commitment)
+    channel.peer.advance(frontier, batch.commitment, commitment)
     channel.unanswered += said
-    rows = [(batch_key(side, first), message), *tiles(side, before, made), *fold_rows(channel, side, first, voids)]
+    rows = [(batch_key(side, first), message), *tiles(side, before, made), *let_stand(channel, side, first, voids)]
     effects: list[Effect] = [channel.persist(rows), Arrived(side, first, entries, terms, voids)]
     effects += take_acknowledgement(channel, commitment)
     return effects + void_accesses(channel, batch.commitment, first, entries, voids) if voids else effects

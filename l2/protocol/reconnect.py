@@ -17,12 +17,12 @@ from l1.rules.log.leaves import decode_parts, leaf_hashes
 from l2.protocol.batch import Batch, decode_batch, encode_batch
 from l2.protocol.channel import Channel, commitment_at, own_head, says_something
 from l2.protocol.events import Arrived, Effect, Send
+from l2.protocol.fold_rows import let_stand
 from l2.protocol.log import tiles
 from l2.protocol.messages import Message, Reestablish, decode_reestablish
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged, batch_key
 from l2.protocol.stored import check_stored
-from l2.protocol.writer import fold_rows
 
 __all__ = ["connect", "disconnect", "given_back", "has_more", "heads", "own_head_or_fault", "reestablish", "resend"]
 
@@ -136,7 +136,8 @@ def _outgoing(channel: Channel, first: int) -> tuple[bytes, int]:
     message, after = _stored(channel, channel.side, first)
     batch, said = channel.readers[channel.side].message(first), _said_at(channel, channel.side, first)
     if channel.phase is Phase.OPEN and said.height < channel.renew_below:
-        signed, channel.renew_below = channel.renew(said), max(channel.renew_below, channel.height)
+        channel.renew_below = max(channel.renew_below, channel.height)
+        signed = channel.sign_commitment(channel.renewed(said))
         return encode_batch(batch.publics, batch.privates, signed), after
     channel.renew_below = max(channel.renew_below, said.height)
     if batch.commitment.key >= channel.me.key:
@@ -181,8 +182,8 @@ def given_back(channel: Channel, payload: bytes, own_keys: dict[int, bytes]) -> 
     frontier, made = before.extend(leaf_hashes(batch.publics, batch.privates, salts))
     require(frontier.root() == commitment.root, Fault.WRONG_ROOT, "the entries do not hash to our signed root")
     voids = channel.fold.judge(side, entries, terms)
-    channel.own.advance(frontier, batch.commitment)
-    rows = [(batch_key(side, first), payload), *tiles(side, before, made), *fold_rows(channel, side, first, voids)]
+    channel.own.advance(frontier, batch.commitment, commitment)
+    rows = [(batch_key(side, first), payload), *tiles(side, before, made), *let_stand(channel, side, first, voids)]
     channel.unseen[frontier.size] = (commitment.root, commitment.spent)
     if says_something(entries):
         channel.under_way.append(frontier.size)

@@ -151,10 +151,11 @@ def _sign_again(channel: Channel, size: int) -> list[Effect]:
     at = reader.first_of(size) if size < channel.own.size else size
     while at < channel.own.size:
         batch = reader.message(at)
-        signed = channel.renew(decode_commitment(batch.commitment.body))
+        renewed = channel.renewed(decode_commitment(batch.commitment.body))
+        signed = channel.sign_commitment(renewed)
         rows.append((batch_key(channel.side, at), encode_batch(batch.publics, batch.privates, signed)))
         at += len(batch.publics)
         if at == channel.own.size:
-            channel.own.advance(channel.own.frontier, signed)
+            channel.own.advance(channel.own.frontier, signed, renewed)
     reader.forget()
     return [channel.persist([*rows, channel.log_row(channel.side)])] if rows else []

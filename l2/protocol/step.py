@@ -30,6 +30,7 @@ from l2.protocol.events import (
     Tick,
     WordsSeen,
 )
+from l2.protocol.fold_rows import fold_rows
 from l2.protocol.journal import Before, keep_journal
 from l2.protocol.messages import Message
 from l2.protocol.phases import Cue, Phase
@@ -85,6 +86,7 @@ def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[
     effects += reconnect.resend(channel)
     effects += write(channel, now_ms)
     effects += closing.proceed(channel)
+    effects += fold_rows(channel)
     return effects + keep_journal(channel, before, effects)
 
 

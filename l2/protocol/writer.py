@@ -5,7 +5,6 @@
 [LOG-3] One commitment per batch; nothing is signed before the process has resumed or after `closing`.
 """
 
-from collections.abc import Sequence
 from itertools import accumulate, islice
 
 from msgspec.structs import replace
@@ -18,12 +17,13 @@ from l1.rules.log.marks import Void
 from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel, says_something
 from l2.protocol.events import Arrived, Effect, Send, Written
-from l2.protocol.limits import BATCH_BYTES_MAX, MARKS_CHUNK, STEP_ENTRIES_AIM, WINDOW_BATCHES
+from l2.protocol.fold_rows import let_stand
+from l2.protocol.limits import BATCH_BYTES_MAX, STEP_ENTRIES_AIM, WINDOW_BATCHES
 from l2.protocol.log import tiles
 from l2.protocol.messages import Message
-from l2.protocol.rows import batch_key, ending_key, mark_key, void_key
+from l2.protocol.rows import batch_key
 
-__all__ = ["fold_rows", "may_cut", "write"]
+__all__ = ["may_cut", "write"]
 
 _ENTRY_BYTES_MAX = 320  # of any kind, both parts: so a batch of any kinds fits into a frame
 _ENTRIES_MAX = BATCH_BYTES_MAX // _ENTRY_BYTES_MAX
@@ -35,7 +35,7 @@ def write(channel: Channel, now_ms: int) -> list[Effect]:
     enough = channel.queued - STEP_ENTRIES_AIM
     while channel.queued > enough and may_cut(channel):
         effects += _cut(channel, now_ms)
-    if channel.unanswered and channel.may_sign():
+    if channel.owes_answer() and not channel.answers_wait:
         opened = _opening_seen(channel, now_ms)
         voids = channel.fold.judge(channel.side, opened, ())
         assert not voids, "our own `seen` stands"
@@ -174,39 +174,19 @@ def _batch(channel: Channel, entries: list[Entry], terms: list[Terms]) -> list[E
     root, spent = frontier.root(), channel.fold.logs[channel.side].spent
     peer = channel.peer.commitment
     seen = (channel.fold.logs[channel.side].seen, EMPTY_ROOT if peer is None else peer.root)
-    signed = channel.sign_commitment(frontier, root, spent, seen)
+    commitment = channel.commitment_to(frontier, root, spent, seen)
+    signed = channel.sign_commitment(commitment)
     message = encode_batch(publics, privates, signed)
-    channel.own.advance(frontier, signed)
+    channel.own.advance(frontier, signed, commitment)
     channel.unseen[frontier.size] = (root, spent)
     if says_something(entries):
         channel.under_way.append(frontier.size)
     channel.unanswered = 0
     rows = [(batch_key(channel.side, before.size), message), *tiles(channel.side, before, made)]
-    effects: list[Effect] = [channel.persist([*rows, *fold_rows(channel, channel.side, before.size, [])])]
+    effects: list[Effect] = [channel.persist([*rows, *let_stand(channel, channel.side, before.size, ())])]
     if channel.established and channel.resend_at is None and channel.give_back_at is None:
         effects.append(Send(Message.BATCH, message))
     elif channel.established and channel.resend_at is None:
         channel.resend_at = before.size  # it may have seen what the peer is still being given back
     effects.append(Arrived(channel.side, before.size, entries, terms, ()))
     return effects
-
-
-def fold_rows(channel: Channel, side: int, first: int, voids: Sequence[tuple[int, Void]]) -> list[tuple[bytes, bytes]]:
-    """What a judgement changed in the store, and the new head. Lets the judgement stand."""
-    touched = channel.fold.settle()
-    rows = [(void_key(side, index), bytes([reason])) for index, reason in voids]
-    for at in (0, 1):
-        log = channel.fold.logs[at]
-        chunks = {index // MARKS_CHUNK for index in touched[at]}
-        if at == side:
-            chunks |= set(range(first // MARKS_CHUNK, (len(log.marks) - 1) // MARKS_CHUNK + 1))
-        rows += [
-            (mark_key(at, chunk), bytes(log.marks[chunk * MARKS_CHUNK : (chunk + 1) * MARKS_CHUNK]))
-            for chunk in sorted(chunks)
-        ]
-        rows += [
-            (ending_key(at, index), log.endings[index].to_bytes(8, "big"))
-            for index in sorted(touched[at] & log.endings.keys())
-        ]
-    rows.append(channel.log_row(side))
-    return rows

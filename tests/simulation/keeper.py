@@ -107,6 +107,7 @@ class Keeper:
     def step(self, events: list[Event]) -> list[Effect] | None:
         world = self.node.world
         self.channel.line_is_full = self.line is not None and self.line.is_full(self.side)
+        self.channel.answers_wait = self.speaking
         world.events += len(events)
         try:
             effects = world.core.step(self.channel, events, self.node.clock_ms(), self.own_keys)
@@ -128,6 +129,10 @@ class Keeper:
     def speak(self) -> None:
         """Bring the next decided step to the disk, or carry it out if it writes nothing."""
         if self.speaking or not self.decided:
+            return
+        if self.channel.owes_answer() and (answer := self.step([])) is not None:
+            self.decided.append(answer)
+        if not self.is_alive():
             return
         self.speaking = True
         effects = self.decided.popleft()

@@ -170,6 +170,7 @@ def _undecodable_entries(rng: Random, channel: Channel, key: Key, payload: bytes
     frontier, _ = channel.own.frontier.extend(leaf_hashes(publics, privates, salts))
     seen = (channel.fold.logs[channel.side].seen, channel.peer.frontier.root())
     number, signer = key
-    said = channel.sign_commitment(frontier, frontier.root(), channel.fold.logs[channel.side].spent, seen)
+    spent = channel.fold.logs[channel.side].spent
+    said = channel.sign_commitment(channel.commitment_to(frontier, frontier.root(), spent, seen))
     signature = sign(signer, Purpose.COMMITMENT, channel.context, said.body)
     return encode_batch(tuple(publics), tuple(privates), Signed(body=said.body, key=number, signature=signature))

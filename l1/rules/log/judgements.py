@@ -90,8 +90,7 @@ def _seen(standing: Standing, side: int, _at: int, entry: Seen, _terms: None) ->
         return Void.TIME_FALLS
     log.seen = entry.size
     for target in standing.take_late(side, entry.size):
-        if log.open_requests.pop(target, None) is not None:
-            standing.flag(side, target, HAS_ENDED)
+        standing.close_request(side, target)
     return None
 
 
@@ -124,8 +123,7 @@ def _request(standing: Standing, side: int, at: int, entry: Request, wanted: Any
         oldest = next(iter(log.open_requests))  # they stand in the order of time
         if log.open_requests[oldest] > entry.time:
             break
-        del log.open_requests[oldest]
-        standing.flag(side, oldest, HAS_ENDED)
+        standing.close_request(side, oldest)
     if len(log.open_requests) >= OPEN_REQUESTS_MAX:
         return Void.TOO_MANY_REQUESTS
     standing.remember(side, at, entry, wanted)

@@ -54,6 +54,7 @@ class Standing:
         self._restore: Callable[[], None] | None = None
         # Since `settle`, per side: old marks that were flagged as (index, what stood there), and what else changed.
         self._flagged: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+        self._closed: list[tuple[int, int]] = []
         self._ended: list[int] = []
         self._known: list[tuple[int, int]] = []
 
@@ -62,7 +63,6 @@ class Standing:
         assert self._restore is None, "the last judgement was neither settled nor undone"
         log, peer = self.logs[side], self.logs[1 - side]
         size, seen, time, spent, pay = len(log.marks), log.seen, log.time, log.spent, log.pay
-        open_requests = dict(log.open_requests)  # few, and they leave in the order of time: restored as a whole
 
         def restore() -> None:
             for at in (0, 1):
@@ -70,7 +70,8 @@ class Standing:
                     self.logs[at].marks[index] = before
             del log.marks[size:]
             log.seen, log.time, log.spent, log.pay = seen, time, spent, pay
-            log.open_requests = open_requests
+            requests = sorted([*self._closed, *log.open_requests.items()])  # by index, which is the order of time
+            log.open_requests = {index: expiry for index, expiry in requests if index < size}
             log.late = {**dict(self._known), **log.late}
             for target in list(takewhile(lambda target: peer.late[target] >= size, reversed(peer.late))):
                 del peer.late[target]
@@ -98,6 +99,7 @@ class Standing:
         self._restore = None
         self._flagged[0].clear()
         self._flagged[1].clear()
+        self._closed.clear()
         self._ended.clear()
         self._known.clear()
 
@@ -110,6 +112,13 @@ class Standing:
         marks[index] = before | flag
         self._flagged[side].append((index, before))
         return True
+
+    def close_request(self, side: int, target: int) -> None:
+        """A request of a side is open to its writer no longer, if it was."""
+        expiry = self.logs[side].open_requests.pop(target, None)
+        if expiry is not None:
+            self._closed.append((target, expiry))
+            self.flag(side, target, HAS_ENDED)
 
     def end(self, side: int, at: int, target: int) -> None:
         """Entry `at` of a side's log ends a consent or grant of the same log."""

@@ -75,6 +75,8 @@ def check_judged_at_once(logs: Logs) -> None:
     for side in (0, 1):
         for name in ("marks", "endings", "seen", "spent", "late", "open_requests", "pay"):
             assert getattr(logs.fold.logs[side], name) == getattr(again.logs[side], name), name
+        for name in ("late", "open_requests"):  # these are read in their order
+            assert list(getattr(logs.fold.logs[side], name)) == list(getattr(again.logs[side], name)), name
 
 
 def _judge_twice(fold: Fold, side: int, part: list[tuple[Entry, Terms | None]]) -> None:

@@ -8,6 +8,7 @@ from l2.protocol.events import Acknowledged, Append, BlockSeen, ClockSeen, Decli
 from l2.protocol.journal import Reason, read_journal
 from l2.protocol.limits import BATCH_ENTRIES_AIM, WINDOW_BATCHES
 from l2.protocol.messages import Message
+from l2.protocol.rows import head_key, mark_key
 from tests.unit.l2.protocol.stories import access, access_terms, granted, request, request_terms
 from tests.unit.l2.protocol.world import NOW_MS, OPENING, MemoryRows, Pair
 
@@ -36,6 +37,33 @@ def test_everything_is_acknowledged_once_it_has_arrived() -> None:
     size = pair.channels[1].own.size
     pair.settle()
     assert Acknowledged(size) in pair.effects[1]
+
+
+def test_what_comes_while_the_disk_is_at_work_gets_one_answer_afterwards() -> None:
+    pair = Pair()
+    pair.channels[0].answers_wait = True
+    for _ in range(3):
+        pair.append(1, [request()], [request_terms()])
+        pair.deliver(0)
+    assert sent(pair, 0) == 0
+    assert pair.channels[0].peer.size == 3
+    pair.channels[0].answers_wait = False
+    pair.do(0)
+    pair.settle()
+    assert sent(pair, 0) == 1
+    assert Acknowledged(pair.channels[1].own.size) in pair.effects[1]
+    pair.check()
+
+
+def test_a_head_is_written_once_for_all_batches_of_a_step() -> None:
+    pair = Pair()
+    pair.channels[1].batch_entries = 2
+    effects = pair.append(1, [request()] * 8, [request_terms()] * 8)
+    rows = [key for effect in effects if isinstance(effect, Persist) for key, _ in effect.rows]
+    assert sum(key[:1] == b"b" for key in rows) == 4
+    assert rows.count(head_key(1)) == rows.count(mark_key(1, 0)) == 1
+    pair.settle()
+    pair.check()
 
 
 def test_a_batch_of_nothing_but_seen_is_not_acknowledged() -> None:
