@@ -14,9 +14,9 @@ import trio
 
 from l1.ground.faults import LocalError, Refused
 from l1.rules.log.entries import Entry, Terms
-from l1.rules.log.fold import Void
 from l2.link import Line, LineClosed
 from l2.node.clock import now_ms
+from l2.node.outcomes import Outcome, Outcomes
 from l2.protocol.channel import Channel
 from l2.protocol.events import (
     Acknowledged,
@@ -46,7 +46,7 @@ from l2.protocol.messages import KNOWN
 from l2.protocol.rows import Damaged
 from l2.protocol.step import has_work, step
 
-__all__ = ["Committer", "Keeper", "Outcome"]
+__all__ = ["Committer", "Keeper"]
 
 INBOX_EVENTS = 256  # then whoever brings more waits, and so does the peer
 OUTBOX_MESSAGES = 4_096  # far more than the window lets through: a peer that takes nothing is cut off
@@ -62,23 +62,6 @@ class Committer(Protocol):
     """Makes rows durable; returns once they are."""
 
     async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None: ...
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of an append. `runs` are (first index, count), `written` their sum and `last` the index of the last
-    entry; `refused` are positions with the fold's reason."""
-
-    total: int
-    appended_s: float
-    written: int = 0
-    last: int = -1
-    runs: list[tuple[int, int]] = field(default_factory=list)
-    refused: list[tuple[int, Void]] = field(default_factory=list)
-    latencies_ms: list[float] = field(default_factory=list)
-    durable: trio.Event = field(default_factory=trio.Event)
-    receipted: trio.Event = field(default_factory=trio.Event)
-    error: LocalError | None = None
 
 
 @dataclass(slots=True)
@@ -136,9 +119,7 @@ class Keeper:
         self._lines = 0  # that there have been
         self._heard = 0  # the line whose messages the core is taking
         self._is_writing = False
-        self._tickets: dict[int, Outcome] = {}
-        self._next_ticket = 0
-        self._awaiting: list[tuple[int, Outcome]] = []
+        self._outcomes = Outcomes()
         self._room = trio.Condition()
         self.changed = trio.Condition()
         self.arrived: list[Callable[[Keeper, Arrived], None]] = []
@@ -223,12 +204,12 @@ class Keeper:
         match effect:
             case Persist() | Send():
                 pass
-            case Written(ticket=ticket, first=first, count=count, refused=refused):
-                self._note_written(ticket, first, count, refused)
+            case Written():
+                self._outcomes.note_written(effect, self.channel.acknowledged)
             case Declined(ticket=ticket, cause=cause):
-                self._note_declined(ticket, cause)
+                self._outcomes.note_declined(ticket, cause)
             case Acknowledged(size=size):
-                self._note_acknowledged(size)
+                self._outcomes.note_acknowledged(size)
             case Arrived():
                 for listener in self.arrived:
                     listener(self, effect)
@@ -274,10 +255,8 @@ class Keeper:
         async with self._room:
             while self.channel.queued > QUEUED_ENTRIES_MAX:
                 await self._room.wait()
-        self._next_ticket += 1
-        outcome = Outcome(total=len(entries), appended_s=trio.current_time())
-        self._tickets[self._next_ticket] = outcome
-        await self._inbox_in.send(Append(entries=entries, terms=terms, ticket=self._next_ticket))
+        ticket, outcome = self._outcomes.begin(len(entries))
+        await self._inbox_in.send(Append(entries=entries, terms=terms, ticket=ticket))
         return outcome
 
     async def append_durable(self, entries: Sequence[Entry], terms: Sequence[Terms]) -> Outcome:
@@ -303,37 +282,6 @@ class Keeper:
                     await self.changed.wait()
         if scope.cancelled_caught and not condition(self.channel):
             raise LocalError(f"{what} did not happen within {deadline_s:g} s", "see `interward channel show`")
-
-    def _note_written(self, ticket: int, first: int, count: int, refused: Sequence[tuple[int, Void]]) -> None:
-        outcome = self._tickets[ticket]
-        if count:
-            outcome.runs.append((first, count))
-            outcome.written, outcome.last = outcome.written + count, first + count - 1
-            self._awaiting.append((first + count, outcome))
-        outcome.refused += refused
-        if outcome.written + len(outcome.refused) == outcome.total:
-            del self._tickets[ticket]
-            outcome.durable.set()
-            if outcome.last < self.channel.acknowledged:
-                outcome.receipted.set()
-
-    def _note_declined(self, ticket: int, cause: str) -> None:
-        outcome = self._tickets.pop(ticket)
-        outcome.error = LocalError(cause, "Entries go only into an open channel.")
-        outcome.durable.set()
-        outcome.receipted.set()
-
-    def _note_acknowledged(self, size: int) -> None:
-        now_s = trio.current_time()
-        done = 0
-        for upto, outcome in self._awaiting:
-            if upto > size:
-                break
-            done += 1
-            outcome.latencies_ms.append((now_s - outcome.appended_s) * 1000)
-            if outcome.durable.is_set() and outcome.last < size:
-                outcome.receipted.set()
-        del self._awaiting[:done]
 
     # -- the line -------------------------------------------------------------------------------------------------
 

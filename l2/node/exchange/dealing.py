@@ -16,7 +16,8 @@ from l2.node.bodies import Record
 from l2.node.exchange.book import PATIENT, PRACTITIONER
 from l2.node.exchange.logs import ConsentIndex
 from l2.node.exchange.worklist import Worklist
-from l2.node.keeper import Keeper, Outcome
+from l2.node.keeper import Keeper
+from l2.node.outcomes import Outcome
 from l2.protocol.channel import Channel
 from l2.records import handle
 

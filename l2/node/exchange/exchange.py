@@ -38,7 +38,8 @@ from l2.node.exchange.sharing import CROWD_THREADS, THREADS, Sharing
 from l2.node.exchange.terms import code_of, mask_of
 from l2.node.exchange.transfers import Transfers
 from l2.node.hospital import Hospital
-from l2.node.keeper import Keeper, Outcome
+from l2.node.keeper import Keeper
+from l2.node.outcomes import Outcome
 from l2.protocol.phases import Phase
 from l2.protocol.policy import self_test
 from l2.records import handle
