@@ -7,6 +7,8 @@ from l1.serving.addresses import check_url, split_address
 from l1.serving.answers import json_answer
 from l1.serving.figures import FIGURES_TYPE, Figure, exposition
 from l1.serving.folders import FileReader, make_directory, read_file, write_config
+from l1.serving.journal import RUN_BYTES, JournalDamaged, JournalForeign, Record, Row, encode_record, unwritten
+from l1.serving.journal_file import JournalFile
 from l1.serving.listening import bind, serve
 from l1.serving.openapi import Api, Endpoint, Parameter, document, reference_page
 from l1.serving.pages import check_metas, check_pages
@@ -21,9 +23,15 @@ __all__ = [
     "FIGURES_TYPE",
     "Figure",
     "FileReader",
+    "JournalDamaged",
+    "JournalFile",
+    "JournalForeign",
     "Migration",
     "PASSWORD",
     "Parameter",
+    "RUN_BYTES",
+    "Record",
+    "Row",
     "ask_password",
     "bind",
     "body_of",
@@ -34,6 +42,7 @@ __all__ = [
     "check_version",
     "check_whole",
     "document",
+    "encode_record",
     "exposition",
     "first_of",
     "hex_in_path",
@@ -48,6 +57,7 @@ __all__ = [
     "serve",
     "split_address",
     "unhex",
+    "unwritten",
     "write_config",
     "write_new",
 ]

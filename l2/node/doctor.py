@@ -18,9 +18,10 @@ from l1.rules.blocks import Header
 from l1.serving import split_address
 from l2.desk import URL_FILE, Desk
 from l2.node.clock import now_ms
+from l2.node.examination import examine_rows
 from l2.node.folder import CHANNELS, Folder
 from l2.node.keys import KeyStore, key_warnings
-from l2.node.store import SCHEMA, examine_rows
+from l2.node.store import SCHEMA
 from l2.protocol.rows import REMEDY
 
 __all__ = ["examine"]
@@ -70,7 +71,11 @@ class _Examination:
         certificate = None
         if keys is not None:
             certificate = self._try("certificate", lambda: folder.certificate(keys), "it is of our own key")
-        self._try("channels", self._read_channels, f"channels.mdb is whole: every page, every row; schema {SCHEMA}")
+        self._try(
+            "channels",
+            self._read_channels,
+            f"channels.mdb and its journal are whole: every page, every row; schema {SCHEMA}",
+        )
         self._room()
         if config is None or keys is None or genesis is None or certificate is None:
             return

@@ -3,17 +3,47 @@
 A new layout adds a function at the end, and a test that begins with a store of the old one.
 """
 
+import secrets
 from collections.abc import Mapping
-from typing import Any
+from struct import Struct
+from typing import Any, NamedTuple
 
 from l1.ground.faults import LocalError
-from l1.serving import Migration
-from l2.protocol.rows import seal_row
+from l1.serving import RUN_BYTES, Migration
+from l2.protocol.rows import Damaged, seal_row, unseal_row
 
-__all__ = ["MIGRATIONS", "index_migrations"]
+__all__ = ["MIGRATIONS", "STANDING", "Standing", "index_migrations"]
 
+STANDING = b"journal"
+"""The fact in a channels' store that says up to where it holds what its journal held."""
+
+_STANDING = Struct(f">{RUN_BYTES}sQ?")
 _BODIES = ("records", "incoming", "outgoing")
 _WITH_CELLS = ("places", "holds", "erasures", "openings", "parts")
+
+
+class Standing(NamedTuple):
+    """The run that wrote last, the number of its last record that the store holds, and whether there may be more."""
+
+    run: bytes
+    number: int
+    is_open: bool
+
+    @classmethod
+    def new(cls, number: int) -> "Standing":
+        """Of a store that has had no journal under this name, so that it takes no other store's for its own."""
+        return cls(secrets.token_bytes(RUN_BYTES), number, is_open=False)
+
+    def encode(self) -> bytes:
+        return seal_row(STANDING, _STANDING.pack(*self))
+
+    @classmethod
+    def decode(cls, stored: bytes) -> "Standing":
+        """Raises `Damaged`."""
+        value = unseal_row(STANDING, stored)
+        if value is None or len(value) != _STANDING.size:
+            raise Damaged("what it says of its journal is not what was written")
+        return cls(*_STANDING.unpack(value))
 
 
 def _add_checksums(environment: Any, writing: Any) -> None:
@@ -26,7 +56,13 @@ def _add_checksums(environment: Any, writing: Any) -> None:
             at_one = cursor.next()
 
 
-MIGRATIONS: tuple[Migration, ...] = (_add_checksums,)
+def _add_standing(environment: Any, writing: Any) -> None:
+    """2 → 3: a journal is written ahead of the store; it has had none so far."""
+    meta = environment.open_db(b"meta", txn=writing)
+    writing.put(STANDING, Standing.new(0).encode(), db=meta)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_add_checksums, _add_standing)
 """Of the channels' store."""
 
 

@@ -1,36 +1,46 @@
-"""The channels' rows on disk: one LMDB environment, one committer.
+"""The channels' rows on disk: a journal, behind it one LMDB environment, and one committer before both.
 
-Rows of all channels that wait are written in one transaction with one sync. A few rows on a quick disk are written in
-the loop, for a thread would take longer; full batches, or anything on a slow disk, in a worker thread, so that the loop
-decides what comes next meanwhile (docs/decisions/speed.md).
-What `commit` returned from is durable. A failed sync or a full disk is raised to everybody who waits, and ends the
-process: only what a new process reads from the disk can be believed after that.
+Rows of all channels that wait are appended to the journal in one record with one flush; that is a commit, and what
+`commit` returned from is durable. They stay in memory, where every read looks first, until they are written back: all
+that has gathered in one LMDB transaction, in a thread (docs/decisions/journal.md). A few rows on a quick disk are
+committed in the loop, for a thread would take longer; full batches, or anything on a slow disk, in a worker thread.
+A failed flush or a full disk is raised to everybody who waits, and ends the process: only what a new process reads from
+the disk can be believed after that.
 """
 
 import os
+import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import lmdb
 import trio
 
 from l1.ground.faults import LocalError
-from l1.serving import bring_up_to_date, check_metas, check_pages, check_version, check_whole
-from l2.node.layouts import MIGRATIONS
-from l2.protocol.rows import REMEDY, open_row, seal_row
+from l1.serving import RUN_BYTES, JournalFile, Record, Row, bring_up_to_date, check_whole, encode_record
+from l2.node.channel_rows import ChannelRows, channels_in
+from l2.node.journalled import journal_of, journalled, standing_of
+from l2.node.layouts import MIGRATIONS, STANDING, Standing
+from l2.node.overlay import Layer
+from l2.protocol.rows import REMEDY, seal_row
 
-__all__ = ["SCHEMA", "ChannelRows", "ChannelStore", "disk_failed", "examine_rows"]
+__all__ = ["MAP_BYTES", "SCHEMA", "ChannelRows", "ChannelStore", "disk_failed"]
 
 SCHEMA = 1 + len(MIGRATIONS)  # of the environment; a newer file is refused, an older one is migrated
 MAP_BYTES = 1 << 40  # address space, not disk
 READERS_MAX = 256
-IN_LOOP_S = 0.003  # a sync that takes longer is not waited for in the loop
+IN_LOOP_S = 0.003  # a flush that takes longer is not waited for in the loop
 IN_LOOP_BYTES = 32 * 1024  # what a lone update needs, and some hundreds; more means that there is work to do meanwhile
-REMEMBERED = 8  # syncs over which the disk's time is averaged
+REMEMBERED = 8  # flushes over which the disk's time is averaged
+AREA_BYTES = 8 * 1024 * 1024  # half a journal: two thousand lone updates, or a third of a second at full speed
+WRITE_BACK_BYTES = 2 * 1024 * 1024  # in memory; little enough not to hold up the journal's own flushes for long
+WRITE_BACK_S = 1.0  # how long rows stay in the journal alone when little is written
 
-_CHANNEL_BYTES = 32
+Parts = Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]
 
 
 def disk_failed(error: BaseException) -> LocalError:
@@ -39,127 +49,76 @@ def disk_failed(error: BaseException) -> LocalError:
     return LocalError(cause, "Free space or replace the disk, then start again: nothing was sent.")
 
 
-def examine_rows(path: Path) -> int:
-    """Read every page and every row once, also beside a process that writes. How many rows there are.
-
-    Raises `Refused` and `LocalError` for what is damaged, or of another schema than this program's.
-    """
-    check_metas(path)
-    with lmdb.open(str(path), subdir=False, readonly=True, max_dbs=2, map_size=MAP_BYTES) as store:
-        while True:
-            with store.begin() as reading:
-                if check_pages(path, reading.id()) is None:
-                    continue  # two transactions were written meanwhile: the pages of this one are not to be found
-                facts = store.open_db(b"meta", txn=reading, create=False)
-                schema = int.from_bytes(reading.get(b"schema", db=facts) or b"", "big")
-                check_version(path, schema, SCHEMA)
-                if schema < SCHEMA:
-                    raise LocalError(f"{path} has the older schema {schema}", "Start the hospital: it migrates it.")
-                return _read_all(reading.cursor(db=store.open_db(b"rows", txn=reading, create=False)))
-
-
-def _read_all(cursor: Any) -> int:
-    count = 0
-    for place, stored in cursor:
-        open_row(bytes(place), bytes(stored))
-        count += 1
-    return count
-
-
-def _size(parts: Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]) -> int:
+def _size(parts: Parts) -> int:
     """Bytes of all values."""
     return sum(len(value) for _, rows in parts for _, value in rows)
 
 
-class ChannelRows:
-    """One channel's rows, as `l2.protocol.rows.Rows` wants them. Each read raises `Damaged` for a damaged row."""
-
-    def __init__(self, environment: Any, rows: Any, channel: bytes) -> None:
-        self._environment, self._rows, self._channel = environment, rows, channel
-
-    def get(self, key: bytes) -> bytes | None:
-        place = self._channel + key
-        with self._environment.begin(db=self._rows) as reading:
-            found: bytes | None = reading.get(place)
-        return None if found is None else open_row(place, found)
-
-    def floor(self, key: bytes) -> tuple[bytes, bytes] | None:
-        wanted = self._channel + key
-        with self._environment.begin(db=self._rows) as reading, reading.cursor() as cursor:
-            found = cursor.set_range(wanted)
-            if found and cursor.key() != wanted:
-                found = cursor.prev()
-            elif not found:
-                found = cursor.last()
-            if not found or not cursor.key().startswith(self._channel):
-                return None
-            place = bytes(cursor.key())
-            return place[_CHANNEL_BYTES:], open_row(place, bytes(cursor.value()))
-
-    def is_empty(self) -> bool:
-        """Whether nothing at all is stored of the channel."""
-        return self.floor(b"\xff") is None
-
-    def scan(self, first: bytes, last: bytes) -> Iterator[tuple[bytes, bytes]]:
-        end = self._channel + last
-        with self._environment.begin(db=self._rows) as reading, reading.cursor() as cursor:
-            if not cursor.set_range(self._channel + first):
-                return
-            for place, stored in cursor:
-                if place >= end:
-                    return
-                yield bytes(place[_CHANNEL_BYTES:]), open_row(bytes(place), bytes(stored))
+def _seal(parts: Parts) -> list[Row]:
+    # Steps that wait together write heads and marks again and again: only the last of a row counts.
+    last = {channel + key: value for channel, rows in parts for key, value in rows}
+    return [(place, seal_row(place, value)) for place, value in last.items()]
 
 
 class ChannelStore:
-    """The environment and its committer. `run` is the committer's task."""
+    """The environment, its journal and their committer. `run` is the committer's task.
+
+    One thread at a time appends (`_appending`) and one writes back (`_writing_back`); who holds the first may wait for
+    the second, never the other way round.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open or create. Raises `LocalError` for a damaged file or a newer schema."""
+        """Open or create, and write back what a process that was killed left in the journal. Raises `LocalError` for a
+        damaged file, a journal that is not this store's, or a newer schema."""
         self.path = path
         check_whole(path, REMEDY)
         try:
             self._environment = lmdb.open(
                 str(path), map_size=MAP_BYTES, max_dbs=2, max_readers=READERS_MAX, subdir=False, max_spare_txns=4
             )
-            self._rows = bring_up_to_date(self._environment, path, ("meta", "rows"), MIGRATIONS)["rows"]
+            fresh = {STANDING: Standing.new(0).encode()}
+            tables = bring_up_to_date(self._environment, path, ("meta", "rows"), MIGRATIONS, fresh)
+            self._meta, self._rows = tables["meta"], tables["rows"]
+            self._standing = self._recover()
         except lmdb.DiskError as error:
             raise disk_failed(error) from None
         except lmdb.Error as error:
             raise LocalError(f"{path} is damaged ({error})", REMEDY) from None
+        self._journal: JournalFile | None = None  # none before something is to be written
+        self._layers: tuple[Layer, ...] = (Layer(self._standing.number),)  # newest first; the second is being written
+        self._appending, self._writing_back = Lock(), Lock()
+        self._has_failed = False
         self._waiting: list[tuple[bytes, Sequence[tuple[bytes, bytes]], trio.Event]] = []
-        self._work = trio.Event()
-        self._sync_s = 0.0  # what this disk takes to sync, lately: without the wait for the interpreter
+        self._work, self._some, self._much = trio.Event(), trio.Event(), trio.Event()
+        self._sync_s = 0.0  # what this disk takes to flush, lately: without the wait for the interpreter
         self.commits = 0
+        self.written_back = 0
+
+    def _recover(self) -> Standing:
+        with self._environment.begin() as reading:
+            standing = standing_of(reading, self._meta)
+        layer = journalled(self.path, standing)
+        if layer.number > standing.number:
+            standing = standing._replace(number=layer.number, is_open=False)
+            self._put(layer.items(), standing)
+        return standing
+
+    # -- reading --------------------------------------------------------------------------------------------------
 
     def channels(self) -> list[bytes]:
         """Ids of all channels that have rows here."""
-        found: list[bytes] = []
-        with self._environment.begin(db=self._rows) as reading, reading.cursor() as cursor:
-            at_one = cursor.first()
-            while at_one:
-                channel = bytes(cursor.key()[:_CHANNEL_BYTES])
-                found.append(channel)
-                at_one = cursor.set_range(channel + b"\xff" * 32)
-        return found
+        layers = self._layers
+        with self._environment.begin(db=self._rows) as reading:
+            return channels_in(layers, reading)
 
     def rows(self, channel: bytes) -> ChannelRows:
-        assert len(channel) == _CHANNEL_BYTES
-        return ChannelRows(self._environment, self._rows, channel)
+        return ChannelRows(lambda: self._layers, lambda: self._environment.begin(db=self._rows), channel)
+
+    # -- writing --------------------------------------------------------------------------------------------------
 
     def write(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write and sync at once; for starts and tools. Tasks use `commit`."""
+        """Write and flush at once; for starts and tools. Tasks use `commit`."""
         self._write([(channel, rows)])
-
-    def _write(self, parts: Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]) -> None:
-        # Steps that wait together write heads and marks again and again: only the last of a row counts.
-        last = {channel + key: value for channel, rows in parts for key, value in rows}
-        sealed = [(place, seal_row(place, value)) for place, value in last.items()]
-        with self._environment.begin(write=True, db=self._rows) as writing:
-            with writing.cursor() as cursor:
-                cursor.putmulti(sealed)
-            began = time.perf_counter()
-        self._sync_s += (time.perf_counter() - began - self._sync_s) / REMEMBERED
 
     async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Return once the rows are on the disk."""
@@ -169,29 +128,144 @@ class ChannelStore:
         await done.wait()
 
     async def run(self) -> None:
-        """The committer: whatever waits, in one transaction with one sync, again and again."""
-        while True:
-            await self._work.wait()
-            self._work = trio.Event()
-            waiting, self._waiting = self._waiting, []
-            parts = [(channel, rows) for channel, rows, _ in waiting]
-            try:
-                if self._sync_s <= IN_LOOP_S and _size(parts) <= IN_LOOP_BYTES:
+        """The committer: whatever waits, in one record with one flush, again and again."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_writing_back)
+            while True:
+                await self._work.wait()
+                self._work = trio.Event()
+                waiting, self._waiting = self._waiting, []
+                parts = [(channel, rows) for channel, rows, _ in waiting]
+                if self._may_write_in_loop(_size(parts)):
                     self._write(parts)
                 else:
                     await trio.to_thread.run_sync(self._write, parts)
-            except lmdb.Error as error:
-                raise disk_failed(error) from None
-            self.commits += 1
-            for _, _, done in waiting:
-                done.set()
+                self.commits += 1
+                for _, _, done in waiting:
+                    done.set()
+                self._some.set()
+                if self._layers[0].size >= WRITE_BACK_BYTES:
+                    self._much.set()
+
+    def _may_write_in_loop(self, size: int) -> bool:
+        """Little, on a quick disk, and without a wait for room in the journal."""
+        room = self._journal is not None and self._journal.fits(2 * IN_LOOP_BYTES)
+        return self._sync_s <= IN_LOOP_S and size <= IN_LOOP_BYTES and room
+
+    async def _keep_writing_back(self) -> None:
+        while True:
+            await self._some.wait()
+            with trio.move_on_after(WRITE_BACK_S):
+                await self._much.wait()
+            self._some, self._much = trio.Event(), trio.Event()
+            await trio.to_thread.run_sync(self._write_back)
+
+    def _write(self, parts: Parts) -> None:
+        """Append to the journal. Without room there, wait for LMDB; what has no room in a whole area goes there at
+        once, with everything before it."""
+        if not (rows := _seal(parts)):
+            return
+        with self._on_disk(), self._appending:
+            journal = self._begun()
+            number = self._layers[0].number + 1
+            record = encode_record(Record(self._standing.run, number, rows))
+            if len(record) > AREA_BYTES:
+                self._empty(rows)
+                return
+            if not journal.fits(len(record)):
+                self._put_older()
+                self._turn(journal)
+            began = time.perf_counter()
+            journal.append(record)
+            self._sync_s += (time.perf_counter() - began - self._sync_s) / REMEMBERED
+            self._layers[0].put(rows, number)
+
+    def _begun(self) -> JournalFile:
+        """The journal, begun if nothing was written yet: first its own name, then LMDB's word that there may be more
+        in it. Whichever of the two a crash leaves alone, nothing has been written behind it."""
+        if self._journal is None:
+            run, standing = secrets.token_bytes(RUN_BYTES), self._standing
+            self._journal = JournalFile(journal_of(self.path), AREA_BYTES, run, standing.run)
+            self._put((), Standing(run, standing.number, is_open=True))
+        return self._journal
+
+    # -- writing back ---------------------------------------------------------------------------------------------
+
+    def _write_back(self) -> None:
+        """All that was committed before this call into LMDB. From any thread."""
+        with self._on_disk():
+            self._put_older()
+            with self._appending:
+                if self._journal is not None:
+                    self._turn(self._journal)
+            self._put_older()
+
+    def _turn(self, journal: JournalFile) -> None:
+        """What is in memory is complete, and the other area takes what comes; unless the older half still waits."""
+        if len(self._layers) == 1 and self._layers[0].size:
+            self._layers = (Layer(self._layers[0].number), self._layers[0])
+            journal.switch()
+
+    def _put_older(self) -> None:
+        """Write the older layer, if there is one; then its area of the journal is free."""
+        with self._writing_back:
+            if len(self._layers) == 2:
+                newest, older = self._layers
+                self._put(older.items(), self._standing._replace(number=older.number))
+                self._layers = (newest,)
+                self.written_back += 1
+
+    def _put(self, rows: Any, standing: Standing) -> None:
+        """One transaction: these rows, and up to where the store now holds what the journal held."""
+        with self._environment.begin(write=True) as writing:
+            with writing.cursor(db=self._rows) as cursor:
+                cursor.putmulti(list(rows))
+            writing.put(STANDING, standing.encode(), db=self._meta)
+        self._standing = standing
+
+    def _empty(self, rows: Sequence[Row]) -> None:
+        """Rows that no area holds, and all before them, straight into LMDB."""
+        self._put_older()
+        with self._writing_back:
+            (layer,) = self._layers
+            merged = dict(layer.items()) | dict(rows)
+            self._put(sorted(merged.items()), self._standing._replace(number=layer.number))
+            self._layers = (Layer(layer.number),)
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """What a disk did not take ends the process; until it has ended, nothing is written any more."""
+        if self._has_failed:
+            raise LocalError("the disk has failed before", "Look at what was said first.")
+        try:
+            yield
+        except (lmdb.Error, OSError) as error:
+            self._has_failed = True
+            raise disk_failed(error) from None
+
+    # -- copies and the end ---------------------------------------------------------------------------------------
 
     def copy(self, path: Path) -> int:
-        """A consistent copy while running; its size in bytes."""
+        """A consistent copy while running, with all that was committed before; its size in bytes. It needs no journal,
+        and takes none but its own."""
+        self._write_back()
         self._environment.copy(str(path), compact=True)
+        with lmdb.open(str(path), map_size=MAP_BYTES, max_dbs=2, subdir=False, lock=False) as copied:
+            meta = copied.open_db(b"meta", create=False)
+            with copied.begin(write=True, db=meta) as writing:
+                writing.put(STANDING, Standing.new(standing_of(writing, meta).number).encode())
         with open(path, "rb") as file:
             os.fsync(file.fileno())
         return path.stat().st_size
 
     def close(self) -> None:
-        self._environment.close()
+        """Write everything back, so that LMDB holds all there is. After a failure the next process does so."""
+        try:
+            if self._journal is not None and not self._has_failed:
+                self._write_back()
+                with self._on_disk():
+                    self._put((), self._standing._replace(is_open=False))
+        finally:
+            if self._journal is not None:
+                self._journal.close()
+            self._environment.close()

@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 REMEDY = (
-    "Stop the hospital, move channels.mdb away and run `interward hospital restore --from-peers`: peers and the chain "
-    "have it all. `interward hospital doctor` says what is damaged."
+    "Stop the hospital, move channels.mdb and channels.journal away and run `interward hospital restore --from-peers`: "
+    "peers and the chain have it all. `interward hospital doctor` says what is damaged."
 )
 _CHECK_BYTES = 4
 

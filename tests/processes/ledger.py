@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import lmdb
-
 from client.demo.world import Hospital
 from l1.rules.commitment import decode_commitment
 from l2.desk import Desk
+from l2.node.examination import looking_into
 from l2.protocol.batch import decode_batch
-from l2.protocol.rows import batch_key, open_row
+from l2.protocol.rows import batch_key
 
 __all__ = ["Ledger", "Promise", "commitments"]
 
@@ -30,18 +29,11 @@ class Promise(NamedTuple):
 
 def commitments(folder: Path, channel: bytes, side: int, start: int) -> Iterator[tuple[int, tuple[object, ...]]]:
     """(size, what was signed there) of every stored batch of a side that begins at `start` or later."""
-    path = str(folder / "channels.mdb")
-    with lmdb.open(path, subdir=False, readonly=True, max_dbs=2, map_size=1 << 40) as store:
-        rows = store.open_db(b"rows", create=False)
-        with store.begin(db=rows) as reading, reading.cursor() as cursor:
-            key, end = channel + batch_key(side, start), channel + batch_key(side, 2**64 - 1)
-            found = cursor.set_range(key)
-            while found and cursor.key() < end:
-                said = decode_commitment(
-                    decode_batch(open_row(bytes(cursor.key()), bytes(cursor.value()))).commitment.body
-                )
-                yield said.size, (said.root, said.spent, said.seen_size, said.seen_root)
-                found = cursor.next()
+    with looking_into(folder / "channels.mdb") as view:
+        rows = view.rows(channel)
+        for _, message in rows.scan(batch_key(side, start), batch_key(side, 2**64 - 1)):
+            said = decode_commitment(decode_batch(message).commitment.body)
+            yield said.size, (said.root, said.spent, said.seen_size, said.seen_root)
 
 
 class Ledger:

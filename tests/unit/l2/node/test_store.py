@@ -14,8 +14,9 @@ import trio
 from l1.ground.faults import LocalError
 from l1.ground.hashing import digest
 from l1.rules.log.entries import Revoke
-from l2.node.layouts import MIGRATIONS
-from l2.node.store import IN_LOOP_BYTES, IN_LOOP_S, SCHEMA, ChannelStore, examine_rows
+from l2.node.examination import examine_rows
+from l2.node.layouts import MIGRATIONS, STANDING
+from l2.node.store import IN_LOOP_BYTES, IN_LOOP_S, SCHEMA, ChannelStore
 from l2.protocol.channel import Me, load
 from l2.protocol.rows import Damaged, open_row, seal_row
 from l2.protocol.stored import check_signed
@@ -102,7 +103,9 @@ def test_the_examination_reads_every_row_beside_a_writer(tmp_path: Path) -> None
         examine_rows(path)
 
 
-EXAMINE = "import sys, pathlib; from l2.node.store import examine_rows; print(examine_rows(pathlib.Path(sys.argv[1])))"
+EXAMINE = (
+    "import sys, pathlib; from l2.node.examination import examine_rows; print(examine_rows(pathlib.Path(sys.argv[1])))"
+)
 
 
 def _write_until(store: ChannelStore, ended: threading.Event) -> None:
@@ -120,6 +123,8 @@ def older_layout(path: Path, schema: int) -> None:
             for place, stored in list(cursor):
                 cursor.put(place, open_row(bytes(place), bytes(stored)))
         writing.put(b"schema", schema.to_bytes(2, "big"), db=meta)
+        writing.delete(STANDING, db=meta)
+    path.with_suffix(".journal").unlink()
 
 
 def test_a_store_without_checksums_is_migrated(tmp_path: Path) -> None:
