@@ -201,9 +201,10 @@ class ChannelStore:
             self._put_older()
 
     def _turn(self, journal: JournalFile) -> None:
-        """What is in memory is complete, and the other area takes what comes; unless the older half still waits."""
-        if len(self._layers) == 1 and self._layers[0].size:
-            self._layers = (Layer(self._layers[0].number), self._layers[0])
+        """What is in memory is complete, and the other area takes what comes; unless that one still holds rows."""
+        if len(self._layers) == 1:
+            if self._layers[0].size:
+                self._layers = (Layer(self._layers[0].number), self._layers[0])
             journal.switch()
 
     def _put_older(self) -> None:
