@@ -9,6 +9,7 @@ from l1.serving.figures import FIGURES_TYPE, Figure, exposition
 from l1.serving.folders import FileReader, make_directory, read_file, write_config
 from l1.serving.journal import RUN_BYTES, JournalDamaged, JournalForeign, Record, Row, encode_record, unwritten
 from l1.serving.journal_file import JournalFile
+from l1.serving.limits import AREA_BYTES, WRITE_BACK_BYTES, WRITE_BACK_S
 from l1.serving.listening import bind, serve
 from l1.serving.openapi import Api, Endpoint, Parameter, document, reference_page
 from l1.serving.pages import check_metas, check_pages
@@ -18,6 +19,7 @@ from l1.serving.schema import Migration, bring_up_to_date, check_version
 from l1.serving.whole import check_whole, is_of_disk
 
 __all__ = [
+    "AREA_BYTES",
     "Api",
     "Endpoint",
     "FIGURES_TYPE",
@@ -32,6 +34,8 @@ __all__ = [
     "RUN_BYTES",
     "Record",
     "Row",
+    "WRITE_BACK_BYTES",
+    "WRITE_BACK_S",
     "ask_password",
     "bind",
     "body_of",

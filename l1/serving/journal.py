@@ -9,6 +9,7 @@ itself holds it. So of a store that was killed, only the last record may be torn
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from mmap import mmap
 from typing import NamedTuple
 from zlib import crc32
 
@@ -38,6 +39,9 @@ _BODY_AT = _RECORD.size + _CHECK.size
 
 Row = tuple[bytes, bytes]
 """Where it stands in the store, and what stands there."""
+
+Bytes = bytes | mmap
+"""A whole journal."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Row]).decode
@@ -82,7 +86,7 @@ def encode_record(record: Record) -> bytes:
     return b"".join((head, check, body, bytes(-used % PAGE_BYTES)))
 
 
-def unwritten(journal: bytes, run: bytes, number: int) -> list[Record]:
+def unwritten(journal: Bytes, run: bytes, number: int) -> list[Record]:
     """What a store that ended in this run, with all up to that number, lacks: in order, and nothing missing between.
 
     The last record may be torn: then it was never acknowledged, and is left out. Raises `JournalDamaged`,
@@ -102,7 +106,7 @@ def unwritten(journal: bytes, run: bytes, number: int) -> list[Record]:
     return later
 
 
-def _place(journal: bytes) -> Place:
+def _place(journal: Bytes) -> Place:
     if len(journal) >= PAGE_BYTES and journal[: len(_PLACE_MARK)] == _PLACE_MARK:
         head = journal[: _PLACE.size]
         if _CHECK.unpack_from(journal, _PLACE.size) == (crc32(head),):
@@ -110,16 +114,21 @@ def _place(journal: bytes) -> Place:
     raise JournalDamaged("its first page is not what was written")
 
 
-def _records(journal: bytes, runs: Iterable[bytes], number: int) -> Iterator[Record]:
+def _records(journal: Bytes, runs: Iterable[bytes], number: int) -> Iterator[Record]:
     """Every whole record of these runs behind that number, wherever a page begins."""
-    known, view, at = frozenset(runs), memoryview(journal), PAGE_BYTES
-    while at < len(journal):
-        head = view[at : at + _BODY_AT]
-        at += PAGE_BYTES
-        mark, run, found, size = _RECORD.unpack_from(head)
-        if mark != _RECORD_MARK or run not in known or found <= number:
-            continue
-        start = at - PAGE_BYTES + _BODY_AT
-        body = view[start : start + size]
-        if _CHECK.unpack_from(head, _RECORD.size) == (crc32(body, crc32(head[: _RECORD.size])),):
-            yield Record(run, found, _decode(body))
+    sought = {_RECORD_MARK + run for run in runs}
+    length = len(_RECORD_MARK) + RUN_BYTES
+    for at in range(PAGE_BYTES, len(journal), PAGE_BYTES):
+        if journal[at : at + length] in sought and (found := _record_at(journal, at, number)) is not None:
+            yield found
+
+
+def _record_at(journal: Bytes, at: int, number: int) -> Record | None:
+    """The record that begins there, if it is a whole one behind that number."""
+    head = journal[at : at + _BODY_AT]
+    _, run, found, size = _RECORD.unpack_from(head)
+    if found <= number:
+        return None
+    body = journal[at + _BODY_AT : at + _BODY_AT + size]
+    whole = _CHECK.unpack_from(head, _RECORD.size) == (crc32(body, crc32(head[: _RECORD.size])),)
+    return Record(run, found, _decode(body)) if whole else None

@@ -1,5 +1,6 @@
 """What the journal of a channels' store holds beyond the store: for the process that opens it, and for who looks on."""
 
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def journalled(path: Path, standing: Standing) -> Layer:
             raise LocalError(f"{journal} is not there, and what was acknowledged last stood in it", _put_back(journal))
         return layer
     try:
-        records = unwritten(journal.read_bytes(), standing.run, standing.number)
+        with journal.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            records = unwritten(data, standing.run, standing.number)
     except JournalForeign as error:
         raise LocalError(f"{journal} does not belong to {path.name}: {error}", _part(journal, standing)) from None
     except JournalDamaged as error:

@@ -21,7 +21,18 @@ import lmdb
 import trio
 
 from l1.ground.faults import LocalError
-from l1.serving import RUN_BYTES, JournalFile, Record, Row, bring_up_to_date, check_whole, encode_record
+from l1.serving import (
+    AREA_BYTES,
+    RUN_BYTES,
+    WRITE_BACK_BYTES,
+    WRITE_BACK_S,
+    JournalFile,
+    Record,
+    Row,
+    bring_up_to_date,
+    check_whole,
+    encode_record,
+)
 from l2.node.channel_rows import ChannelRows, channels_in
 from l2.node.journalled import journal_of, journalled, standing_of
 from l2.node.layouts import MIGRATIONS, STANDING, Standing
@@ -36,9 +47,6 @@ READERS_MAX = 256
 IN_LOOP_S = 0.003  # a flush that takes longer is not waited for in the loop
 IN_LOOP_BYTES = 32 * 1024  # what a lone update needs, and some hundreds; more means that there is work to do meanwhile
 REMEMBERED = 8  # flushes over which the disk's time is averaged
-AREA_BYTES = 8 * 1024 * 1024  # half a journal: two thousand lone updates, or a third of a second at full speed
-WRITE_BACK_BYTES = 2 * 1024 * 1024  # in memory; little enough not to hold up the journal's own flushes for long
-WRITE_BACK_S = 1.0  # how long rows stay in the journal alone when little is written
 
 Parts = Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]
 
@@ -47,6 +55,12 @@ def disk_failed(error: BaseException) -> LocalError:
     """What ends the process when a sync fails or the disk is full."""
     cause = f"the disk did not take what had to be written ({error})"
     return LocalError(cause, "Free space or replace the disk, then start again: nothing was sent.")
+
+
+def _unopened(path: Path, error: lmdb.Error) -> LocalError:
+    return (
+        disk_failed(error) if isinstance(error, lmdb.DiskError) else LocalError(f"{path} is damaged ({error})", REMEDY)
+    )
 
 
 def _size(parts: Parts) -> int:
@@ -70,24 +84,27 @@ class ChannelStore:
     def __init__(self, path: Path) -> None:
         """Open or create, and write back what a process that was killed left in the journal. Raises `LocalError` for a
         damaged file, a journal that is not this store's, or a newer schema."""
-        self.path = path
+        self.path, self._has_failed = path, False
         check_whole(path, REMEDY)
         try:
             self._environment = lmdb.open(
                 str(path), map_size=MAP_BYTES, max_dbs=2, max_readers=READERS_MAX, subdir=False, max_spare_txns=4
             )
+        except lmdb.Error as error:
+            raise _unopened(path, error) from None
+        try:
             fresh = {STANDING: Standing.new(0).encode()}
             tables = bring_up_to_date(self._environment, path, ("meta", "rows"), MIGRATIONS, fresh)
             self._meta, self._rows = tables["meta"], tables["rows"]
             self._standing = self._recover()
-        except lmdb.DiskError as error:
-            raise disk_failed(error) from None
-        except lmdb.Error as error:
-            raise LocalError(f"{path} is damaged ({error})", REMEDY) from None
+        except BaseException as error:
+            self._environment.close()
+            if isinstance(error, lmdb.Error):
+                raise _unopened(path, error) from None
+            raise
         self._journal: JournalFile | None = None  # none before something is to be written
         self._layers: tuple[Layer, ...] = (Layer(self._standing.number),)  # newest first; the second is being written
         self._appending, self._writing_back = Lock(), Lock()
-        self._has_failed = False
         self._waiting: list[tuple[bytes, Sequence[tuple[bytes, bytes]], trio.Event]] = []
         self._work, self._some, self._much = trio.Event(), trio.Event(), trio.Event()
         self._sync_s = 0.0  # what this disk takes to flush, lately: without the wait for the interpreter
@@ -100,7 +117,8 @@ class ChannelStore:
         layer = journalled(self.path, standing)
         if layer.number > standing.number:
             standing = standing._replace(number=layer.number, is_open=False)
-            self._put(layer.items(), standing)
+            with self._on_disk():
+                self._put(layer.items(), standing)
         return standing
 
     # -- reading --------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ FOLDER = ROOT / "docs" / "reference"
 LIMITS = (
     "l1/ground/limits.py",
     "l1/rules/log/limits.py",
+    "l1/serving/limits.py",
     "l2/protocol/limits.py",
     "l2/records/limits.py",
     "l2/link/line.py",
