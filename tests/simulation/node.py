@@ -197,6 +197,8 @@ class Node:
             for row in self.world.chain.channels.values():
                 if self.id in row.opening.hospitals and row.id not in self.keepers:
                     self._adopt(row)
+                if not self.is_up:
+                    return  # its rows are damaged, and the process has ended over them
         for keeper in list(self.keepers.values()):
             row_now = self.world.chain.channels[keeper.id] if everything else None
             if row_now is not None:
