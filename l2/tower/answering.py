@@ -5,30 +5,24 @@ been refused because ours waits already. Only the channel's verified row ends th
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 import structlog
 import trio
-from msgspec.structs import replace
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.signing import Signer
 from l1.reader import Reader
 from l1.rules.transactions import Action, Challenge, Settle, account_of
-from l2.protocol.watch import AGAIN_BLOCKS
-from l2.tower.asking import AGAIN, ask_all
-from l2.tower.judging import judge, settle_later
-from l2.tower.rows import Answer, Held, Stand
+from l2.tower.asking import ask_all
+from l2.tower.judging import AGAIN, Wanted, is_lost, look_again, note_asked, settle_later, wanted
+from l2.tower.rows import Stand
 from l2.tower.store import StoreFailed, TowerStore
 
 __all__ = ["Answerer"]
 
 AT_ONCE = 1_000  # answers in one round: memory is bounded by it
 SETTLE_AGAIN_MS = 60_000  # a settlement that did not come about is asked for again
-LATE = frozenset({Fault.WINDOW_OVER, Fault.WRONG_PHASE})
-LIVE = frozenset({Fault.EVIDENCE_PROVES_NOTHING, *AGAIN})
-"""Refusals after which the row decides."""
-
-_Wanted = tuple[bytes, Answer, Held]
 
 log = structlog.get_logger()
 
@@ -61,27 +55,18 @@ class Answerer:
     async def act(self) -> None:
         """Ask for what is wanted, and settle what is due."""
         await self._look_again()
-        while wanted := self._wanted(Stand.WANTED):
-            await self._challenge(wanted)
+        while some := self._wanted(Stand.WANTED):
+            await self._challenge(some)
         await self._settle()
 
-    def _wanted(self, stand: Stand) -> list[_Wanted]:
-        found: list[_Wanted] = []
+    def _wanted(self, stand: Stand) -> list[Wanted]:
         with self._store.reading() as rows:
-            for key in rows.waiting():
-                answer, held = rows.answer(key), rows.held(key)
-                if answer is not None and held is not None and answer.stand == stand:
-                    found.append((key, answer, held))
-                    if len(found) == AT_ONCE:
-                        break
-        return found
+            return list(islice(wanted(rows, stand), AT_ONCE))
 
     async def _look_again(self) -> None:
         """What was asked for some blocks ago, and did not happen, is looked up, and asked again if it still counts."""
         height = self._reader.tip.height
-        late = [
-            (key, answer) for key, answer, _ in self._wanted(Stand.ASKED) if height >= answer.asked_at + AGAIN_BLOCKS
-        ]
+        late = [(key, answer) for key, answer, _ in self._wanted(Stand.ASKED) if is_lost(answer, height)]
         if not late:
             return
         rows = await self._reader.channels({key[:32] for key, _ in late})
@@ -89,29 +74,26 @@ class Answerer:
         def write() -> None:
             with self._store.changing() as change:
                 for key, answer in late:
-                    change.put_answer(key, replace(answer, stand=Stand.WANTED), waits=True)
-                    judge(change, key, rows[key[:32]], height, self._account)
+                    look_again(change, key, answer, rows[key[:32]], height, self._account)
 
         await trio.to_thread.run_sync(write)
 
-    async def _challenge(self, wanted: Sequence[_Wanted]) -> None:
+    async def _challenge(self, some: Sequence[Wanted]) -> None:
         actions: list[Action] = [
-            Challenge(channel=key[:32], side=key[32], commitment=held.signed) for key, _, held in wanted
+            Challenge(channel=key[:32], side=key[32], commitment=held.signed) for key, _, held in some
         ]
         results = await ask_all(self._reader, self._signer, actions)
         height = self._reader.tip.height
 
         def write() -> None:
             with self._store.changing() as change:
-                for (key, _, held), result in zip(wanted, results, strict=True):
-                    answer = change.answer(key)
-                    if answer is None or answer.stand != Stand.WANTED:
-                        continue
-                    stand = _stand_after(key, result)
-                    now = replace(answer, stand=stand, shown=held.size, asked_at=height)
-                    change.put_answer(key, now, waits=stand == Stand.ASKED)
+                for (key, _, held), result in zip(some, results, strict=True):
+                    note_asked(change, key, held.size, result if isinstance(result, Refused) else None, height)
 
         await trio.to_thread.run_sync(write)
+        for (key, _, _), result in zip(some, results, strict=True):
+            if isinstance(result, Refused):
+                _tell(key, result)
 
     async def _settle(self) -> None:
         clock_ms = self._reader.tip.clock_ms
@@ -130,10 +112,8 @@ class Answerer:
         await trio.to_thread.run_sync(write)
 
 
-def _stand_after(key: bytes, result: bytes | Refused) -> Stand:
-    if isinstance(result, bytes) or result.fault in LIVE:
-        if isinstance(result, Refused) and result.fault in AGAIN:
-            log.warning("asked again later", channel=key[:4].hex(), why=str(result))
-        return Stand.ASKED
-    log.error("the chain refused what we hold", channel=key[:4].hex(), why=str(result))
-    return Stand.TOO_LATE if result.fault in LATE else Stand.VOID
+def _tell(key: bytes, refused: Refused) -> None:
+    if refused.fault in AGAIN:
+        log.warning("asked again later", channel=key[:4].hex(), why=str(refused))
+    elif refused.fault is not Fault.EVIDENCE_PROVES_NOTHING:
+        log.error("the chain refused what we hold", channel=key[:4].hex(), why=str(refused))

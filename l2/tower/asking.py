@@ -6,16 +6,15 @@ which is what happens where another tower was faster, and grow where nothing is.
 
 from collections.abc import Sequence
 
-from l1.ground.faults import Fault, Refused
+from l1.ground.faults import Refused
 from l1.ground.signing import Signer
 from l1.reader import Reader
 from l1.rules.transactions import Action, account_of, sign_transaction
+from l2.tower.judging import AGAIN
 
-__all__ = ["AGAIN", "ask_all"]
+__all__ = ["ask_all"]
 
 BATCH_MAX = 256  # about 100 KiB of challenges in a request
-AGAIN = frozenset({Fault.BAD_NONCE, Fault.MEMPOOL_FULL, Fault.TOO_FEW_CREDITS, Fault.UNKNOWN_ACCOUNT})
-"""Refusals that say nothing about the action itself: it may be asked again."""
 
 
 async def ask_all(reader: Reader, signer: Signer, actions: Sequence[Action]) -> list[bytes | Refused]:

@@ -13,15 +13,12 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.signing import Signer
 from l1.reader import Reader
 from l1.rules.blocks import Header
-from l1.rules.commitment import decode_commitment
-from l1.rules.outcomes import open_item
 from l1.rules.state import Channel
-from l1.rules.touched import Touched, touched_by
-from l1.rules.transactions import Challenge, account_of, decode_transaction
+from l1.rules.touched import touched_by
+from l1.rules.transactions import account_of
 from l2.protocol.answer_proof import answer_prover
-from l2.tower.judging import judge, note_answered
+from l2.tower.judging import challenges_of, judge, note_answered, watched_of
 from l2.tower.registry import Registry
-from l2.tower.rows import side_key
 from l2.tower.store import Change, StoreFailed, TowerStore
 
 __all__ = ["Follower"]
@@ -80,32 +77,14 @@ class Follower:
     async def _take(self, header: Header, transactions: tuple[bytes, ...]) -> None:
         """One block: decided and durable when this returns."""
         touched = touched_by(transactions, self._reader.chain)
-        keys = self._watched(touched)
-        ours = self._ours(transactions)
+        with self._store.reading() as rows:
+            keys = watched_of(rows, touched)
+        ours = challenges_of(transactions, self._reader.chain, self._key)
         channels = {key[:32] for key in keys}
-        rows = await self._reader.channels(channels) if channels else {}
+        now = await self._reader.channels(channels) if channels else {}
         await self._registry.renew(touched.hospitals)
         if keys or ours or header.height % QUIET_BLOCKS == 0:
-            await trio.to_thread.run_sync(self._write, header, transactions, keys, rows, ours)
-
-    def _watched(self, touched: Touched) -> list[bytes]:
-        """Which of the touched channels' sides we watch, or have something to say about."""
-        with self._store.reading() as rows:
-            keys = [side_key(channel, side) for channel in touched.channels for side in (0, 1)]
-            return [key for key in keys if rows.held(key) is not None or rows.answer(key) is not None]
-
-    def _ours(self, transactions: Sequence[bytes]) -> list[tuple[int, bytes, int]]:
-        """Index, side and shown size of each challenge of ours in a block."""
-        found = []
-        for index, data in enumerate(transactions):
-            signed, failed = open_item(data)
-            if failed is not None:
-                continue  # it is looked up, and asked again, as if the node had lost it
-            asked, _ = decode_transaction(signed, self._reader.chain)
-            if asked.key == self._key and isinstance(asked.action, Challenge):
-                size = decode_commitment(asked.action.commitment.body).size
-                found.append((index, side_key(asked.action.channel, asked.action.side), size))
-        return found
+            await trio.to_thread.run_sync(self._write, header, transactions, keys, now, ours)
 
     def _write(
         self,
