@@ -5,21 +5,22 @@ A rule that breaks raises `Violation`, which names it. What hospitals said is ke
 
 from typing import TYPE_CHECKING
 
-from l1.ground.faults import Refused
-from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, decode_resume, open_commitment
+from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, decode_resume
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Checkpoint, Close
-from l2.protocol.batch import decode_batch, open_stored
-from l2.protocol.channel import commitment_at, decode_channel_row, decode_log_row
-from l2.protocol.events import Event, Froze, MessageReceived, Send, Submit
+from l2.protocol.batch import open_stored
+from l2.protocol.channel import commitment_at, decode_channel_row, decode_log_row, stored_commitment
+from l2.protocol.events import Froze, Send, Submit
 from l2.protocol.limits import HELD_BATCHES_MAX, QUEUED_ENTRIES_MAX, WINDOW_BATCHES
 from l2.protocol.messages import Message, decode_resume_given, decode_shutdown
 from l2.protocol.phases import Phase
 from l2.protocol.rows import batch_key, head_key, state_key
+from tests.simulation.contradictions import Contradictions
 from tests.simulation.decoding import resume_in
 from tests.simulation.reference import check_log
 from tests.simulation.verdicts import Verdicts
+from tests.simulation.watching import Watching, counts_still
 from tests.simulation.words import Signer, Violation, channel_row, floor_on, is_renewed, resumed_at
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Auditor:
         self._world = world
         self.signers: dict[tuple[bytes, int], Signer] = {}
         self.verdicts = Verdicts(world)
+        self.towers = Watching(world)
+        self.contradictions = Contradictions(world)
         self.retired_keepers: dict[bytes, Keeper] = {}  # whose peer still keeps the channel
 
     def violated(self, checker: str, detail: str) -> None:
@@ -61,11 +64,11 @@ class Auditor:
             self._check_durable(keeper, send)
         match send.type:
             case Message.BATCH:
-                self._note(keeper, decode_commitment(open_stored(send.payload).commitment.body))
+                self._note(keeper, open_stored(send.payload).commitment)
             case Message.SHUTDOWN:
-                final = decode_commitment(decode_shutdown(send.payload).final.body)
+                final = decode_shutdown(send.payload).final
                 self._note(keeper, final)
-                self.signer(keeper.id, keeper.side).last_word = final.size
+                self.signer(keeper.id, keeper.side).last_word = decode_commitment(final.body).size
             case Message.RESUME_GIVEN:
                 self._note_resume(resume_in(decode_resume_given(send.payload).resume))
             case _:
@@ -109,7 +112,8 @@ class Auditor:
                 signer.spent = max(signer.spent, commitment.spent)
                 signer.seen.add((commitment.seen_size, commitment.seen_root))
 
-    def _note(self, keeper: "Keeper", said: Commitment) -> None:
+    def _note(self, keeper: "Keeper", signed: Signed) -> None:
+        said = decode_commitment(signed.body)
         signer = self.signer(keeper.id, said.side)
         known = signer.said.get(said.size)
         if known is not None:
@@ -126,7 +130,10 @@ class Auditor:
             self.require(ended, "signs after closing", f"{said.size} entries after a last word at {signer.last_word}")
         if signer.top is None or said.size > signer.top.size:
             self._check_top(signer, said)
+            grown = f"{said.size} entries by key {signed.key}, after key {signer.key}"
+            self.require(signed.key >= signer.key, "key numbers never fall", grown)
             signer.top = said
+        signer.key = max(signer.key, signed.key)
         signer.said[said.size] = said
         signer.largest = max(signer.largest, said.size)
         signer.seen.add((said.seen_size, said.seen_root))
@@ -222,31 +229,6 @@ class Auditor:
         if keeper.channel.l1 is not None and fold.spent > most:
             self.violated("what is spent is covered", f"{fold.spent} of {most} credits")
 
-    def check_equivocation(self, keeper: "Keeper", events: list[Event]) -> None:
-        """An honest hospital that has just heard a second head of one size trusts its peer no more."""
-        channel = keeper.channel
-        if keeper.node.is_mallory or not self._world.peer_of(keeper).is_mallory or channel.phase is not Phase.OPEN:
-            return
-        if not channel.established or not channel.resumed or channel.held:
-            return
-        for event in events:
-            if isinstance(event, MessageReceived) and event.type == Message.BATCH:
-                said = self._genuine(keeper, event.payload)
-                held = None if said is None else commitment_at(channel, 1 - keeper.side, said.size)
-                if said is not None and held is not None:
-                    known = decode_commitment(held.body)
-                    same = (known.root, known.spent, known.seen) == (said.root, said.spent, said.seen)
-                    self.require(same, "equivocation is noticed", f"at {said.size} entries")
-
-    @staticmethod
-    def _genuine(keeper: "Keeper", payload: bytes) -> Commitment | None:
-        try:
-            signed = decode_batch(payload).commitment
-            key = keeper.channel.peer_keys.get(signed.key)
-            return None if key is None else open_commitment(signed, keeper.channel.context, key)
-        except Refused:
-            return None
-
     def is_level(self, keeper: "Keeper") -> bool:
         """Whether a hospital whose disk went back holds again all that it said and all that it acknowledged."""
         channel = keeper.channel
@@ -278,6 +260,7 @@ class Auditor:
 
     def on_chain(self, row: L1Channel) -> None:
         """The row of a channel has changed."""
+        self.towers.on_chain(row)
         for side in (0, 1):
             head, node = row.sides[side].settled, self._world.node_of(row.opening.hospitals[1 - side])
             both = not head.size or node.is_mallory or (head.size, head.root) in self.signer(row.id, 1 - side).seen
@@ -307,17 +290,27 @@ class Auditor:
         known = None if signed is None else decode_commitment(signed.body)
         return (0, 0) if known is None else (known.size, known.spent)
 
+    def _was_away(self, row: L1Channel, side: int, node: "Node") -> bool:
+        """Whether a hospital slept through most of the window, or until its peer's newest words counted no longer: then
+        it has what its towers showed for it."""
+        awake_ms = node.awake_ms(self.towers.closed_ms(row), row.closes_at_ms)
+        known = None if node.disk.is_hurt(row.id) else stored_commitment(node.disk.rows(row.id), 1 - side)
+        expired = known is not None and node.away_ms[1] > 0 and not counts_still(row, 1 - side, known)
+        return awake_ms < self._world.weather.verdict_ms or expired
+
     def _check_paid(self, row: L1Channel, side: int, node: "Node") -> None:
         own, peer = row.sides[side], row.sides[1 - side]
         forfeits = own.guilty or (row.stale and row.closer == side)
         self.require(not forfeits, "an honest hospital never forfeits", f"hospital {node.number} lost its bond")
         signer = self.signer(row.id, side)
-        income = signer.income if signer.income is not None else self._known(row, side)[1]
+        held, income = (signer.held, signer.income) if signer.income is not None else self._known(row, side)
+        if not row.together and self._was_away(row, side, node):
+            held, income = self.towers.guarded(row, side)
         if self._world.is_behind(node, row.id):
             income = 0
         elif row.closer == 1 - side and not (row.together or row.lost or row.stale):
-            shown = row.closed_size >= signer.held
-            self.require(shown, "a stale close is punished", f"hospital {node.number} held {signer.held} entries")
+            shown = row.closed_size >= held
+            self.require(shown, "a stale close is punished", f"hospital {node.number} held {held} entries")
         both = own.deposit + peer.deposit
         least = min(max(own.deposit - signer.spent + income, 0), both) + own.bond
         detail = f"hospital {node.number} got {own.paid_out} of at least {least}"
@@ -336,6 +329,7 @@ class Auditor:
     def forget(self, channel: bytes) -> None:
         """A channel that is over and that nobody keeps."""
         self.retired_keepers.pop(channel, None)
+        self.towers.forget(channel)
         for side in (0, 1):
             self.signers.pop((channel, side), None)
 

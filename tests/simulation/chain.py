@@ -9,10 +9,11 @@ from l1.ground.faults import Refused
 from l1.ground.hashing import digest
 from l1.ground.limits import VERSION
 from l1.ground.signing import Context, PrivateKey, Purpose, sign
-from l1.rules.blocks import Header, begin, check_follows, execute, select
+from l1.rules.blocks import Header, SignedHeader, begin, check_follows, execute, select, sign_header
 from l1.rules.commitment import Opening, channel_id
 from l1.rules.genesis import Allocation, Genesis, Parameters, chain_id
 from l1.rules.invariants import check_conserved, count_credits
+from l1.rules.outcomes import open_item
 from l1.rules.state import Channel, Draft, Hospital, decode_channel
 from l1.rules.transactions import Action, Admit, Open, Transfer, account_of, admission_words, sign_transaction
 from tests.simulation.genuine import SimKey
@@ -42,12 +43,13 @@ class SimChain:
 
     def __init__(self) -> None:
         self.registrar = SimKey(digest(b"simulated registrar"))
+        self._authority = SimKey(digest(b"simulated authority"))
         self.genesis = Genesis(
             version=VERSION,
             name="simulation",
             time_ms=START_MS,
             salt=bytes(32),
-            authority=SimKey(digest(b"simulated authority")).public_key,
+            authority=self._authority.public_key,
             registrars=(self.registrar.public_key,),
             allocations=(Allocation(account=account_of(self.registrar.public_key), credits=TOTAL),),
             parameters=Parameters(heartbeat_ms=HEARTBEAT_MS, block_ms=BLOCK_MS, key_window_ms=KEY_WINDOW_MS),
@@ -60,6 +62,7 @@ class SimChain:
         self.signers: dict[bytes, PrivateKey] = {}
         self.channels: dict[bytes, Channel] = {}
         self.transactions = 0
+        self._blocks: dict[int, tuple[Header, list[bytes]]] = {}  # those in which something stands
         self.registry: dict[bytes, Hospital] = {}  # as it was read last, until a block changes it
         self.keys_changed = False  # by the newest block
         self._credits = count_credits(self.rows)
@@ -104,6 +107,8 @@ class SimChain:
         self.nodes.update(done.nodes)
         self.tip = done.header
         self.transactions += len(accepted)
+        if accepted:
+            self._blocks[self.tip.height] = (self.tip, accepted)
         if self.tip.height % ALL_COUNTED_BLOCKS == 0:
             check_conserved(self.rows, TOTAL)
         self.keys_changed = any(key.startswith(b"hospital/") for key in done.writes)
@@ -117,6 +122,35 @@ class SimChain:
         for transaction, why in refused:
             asked[transaction].answer(why)
         return changed
+
+    # -- what others read of it ----------------------------------------------------------------------------------------
+
+    def items(self, height: int) -> list[bytes]:
+        """What stands in a block."""
+        return self._blocks[height][1] if height in self._blocks else []
+
+    def signed_header(self, height: int) -> SignedHeader:
+        """Of a block in which something stands."""
+        return sign_header(self._authority, self._blocks[height][0])
+
+    def find_row(self, channel: bytes) -> Channel | None:
+        row = self.rows.get(b"channel/" + channel)
+        return None if row is None else decode_channel(row)
+
+    def row(self, channel: bytes) -> Channel:
+        found = self.find_row(channel)
+        assert found is not None
+        return found
+
+    def check(self, signer: PrivateKey, action: Action) -> Refused | None:
+        """What a node says at once of an action that the state of now refuses."""
+        nonce = self.draft.get_account(account_of(signer.public_key)).nonce
+        signed = sign_transaction(signer, self.id, nonce, action)
+        accepted, refused = select(self, self.tip, [signed], self.tip.time_ms)
+        if refused:
+            return refused[0][1]
+        fault = open_item(accepted[0])[1]
+        return None if fault is None else Refused(fault, "it would fail in a block")
 
     def _count(self, writes: dict[bytes, bytes]) -> None:
         """Credits are conserved by every block: what its rows held before, they hold after."""

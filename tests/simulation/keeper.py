@@ -121,7 +121,7 @@ class Keeper:
             return None
         world.auditor.check_limits(self)
         world.auditor.check_total(self)
-        world.auditor.check_equivocation(self, events)
+        world.auditor.contradictions.check(self, events)
         return effects
 
     # -- speaking ---------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ __all__ = ["FIRST", "KeyRing"]
 
 FIRST = 1  # the number of the channel key of the admission
 KEYS_MAX = 40  # of one hospital in one world
-EXPIRES_MS = (200_000, 900_000)  # of one key in four: its operator makes another in time, or does not
+EXPIRES_MS = (15_000, 60_000, 200_000, 900_000)  # of one key in four: its operator makes another in time, or does not
 
 
 class KeyRing:
@@ -76,7 +76,7 @@ class KeyRing:
             return False
         key = SimKey(digest(b"channel %d, key %d" % (node.number, len(self.keys))))
         self.keys[key.public_key] = key
-        until = world.chain.tip.clock_ms + world.rng.randint(*EXPIRES_MS) if world.rng.random() < 0.25 else TIME_MS_MAX
+        until = world.chain.tip.clock_ms + world.rng.choice(EXPIRES_MS) if world.rng.random() < 0.25 else TIME_MS_MAX
         said = key_words(hospital=node.id, kind=CHANNEL, key=key.public_key)
         possession = sign(key, Purpose.KEY, Context(chain=world.chain.id), said)
         action = RegisterKey(

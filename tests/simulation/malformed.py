@@ -12,12 +12,20 @@ import msgspec
 from l1.ground.codec import encode
 from l1.ground.faults import Refused
 from l1.ground.signing import Purpose, sign
-from l1.rules.commitment import Resume, Signed, sign_shape
+from l1.rules.commitment import Resume, Signed, decode_commitment, sign_shape
 from l1.rules.log.leaves import leaf_hashes
 from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.channel import Channel
 from l2.protocol.events import MessageReceived
-from l2.protocol.messages import ClosingAgreed, Message, Reestablish, ResumeAsk, ResumeGiven, Shutdown
+from l2.protocol.messages import (
+    ClosingAgreed,
+    Message,
+    Reestablish,
+    ResumeAsk,
+    ResumeGiven,
+    Shutdown,
+    decode_reestablish,
+)
 from tests.simulation.genuine import SimKey
 
 __all__ = ["bytes_changed", "malform"]
@@ -174,3 +182,23 @@ def _undecodable_entries(rng: Random, channel: Channel, key: Key, payload: bytes
     said = channel.sign_commitment(channel.commitment_to(frontier, frontier.root(), spent, seen))
     signature = sign(signer, Purpose.COMMITMENT, channel.context, said.body)
     return encode_batch(tuple(publics), tuple(privates), Signed(body=said.body, key=number, signature=signature))
+
+
+def other_heads(rng: Random, payload: bytes) -> bytes:
+    """A `reestablish` that lies about one of the heads."""
+    said: Reestablish = decode_reestablish(payload)
+    field = rng.choice(("own_size", "peer_size", "own_root", "peer_root"))
+    if field.endswith("root"):
+        return encode(msgspec.structs.replace(said, **{field: rng.randbytes(32)}))
+    size = max(0, getattr(said, field) + rng.choice((-1, 1, -10, 10, -1000)))
+    return encode(msgspec.structs.replace(said, **{field: size}))
+
+
+def words_changed(rng: Random, words: list[Signed], side: int) -> Signed:
+    """One of these; in half of all cases it says more, in the name of that side, and nobody signed that."""
+    word = rng.choice(words)
+    if rng.random() < 0.5:
+        return word
+    said = decode_commitment(word.body)
+    more = msgspec.structs.replace(said, side=side, size=said.size + rng.randint(0, 99), spent=said.spent + 1)
+    return Signed(body=encode(more), key=word.key, signature=word.signature)

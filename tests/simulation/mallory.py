@@ -23,12 +23,13 @@ from l2.protocol.batch import decode_batch
 from l2.protocol.channel import Channel
 from l2.protocol.closing import checkpoint_heads
 from l2.protocol.events import Append, MessageReceived, Send, Submit
-from l2.protocol.messages import Message, Reestablish, ResumeGiven, decode_reestablish, decode_resume_given
+from l2.protocol.handover import Handed, sign_handover
+from l2.protocol.messages import Message, ResumeGiven, decode_resume_given
 from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in, size_told
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
-from tests.simulation.malformed import bytes_changed, malform
+from tests.simulation.malformed import bytes_changed, malform, other_heads, words_changed
 from tests.simulation.node import Node
 from tests.simulation.workload import any_entries, opening_of, pay_for
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Mallory"]
 
 CLOSING_QUIET = 0.8  # most of what she could ask then is refused, and costs a block
+PATIENCE = 0.95
 KEPT = 200  # signed words and messages of each channel that it remembers
 
 
@@ -52,7 +54,9 @@ class Mallory(Node):
         self.messages: dict[bytes, list[MessageReceived]] = {}
         self.resumes: dict[bytes, list[Signed]] = {}
         self.silent_until = 0
-        self.is_subtle = world.rng.random() < 0.5  # does nothing that freezes a channel at once
+        self.is_subtle = (
+            world.weather.kind == "absence" or world.rng.random() < 0.5
+        )  # does nothing that freezes a channel at once
 
     def threw(self, keeper: Keeper, error: Exception) -> None:
         """It has confused its own core: a new process begins."""
@@ -106,7 +110,7 @@ class Mallory(Node):
             message = MessageReceived(message.type, bytes_changed(rng, message.payload))
         elif send.type == Message.REESTABLISH and odds > 0.6:
             self._did("lies about heads")
-            message = MessageReceived(message.type, self._other_heads(send.payload))
+            message = MessageReceived(message.type, other_heads(rng, send.payload))
         elif send.type == Message.RESUME_GIVEN and odds > 0.5:
             self._did("lies in resume")
             message = MessageReceived(message.type, self._other_resume(keeper, send.payload))
@@ -115,15 +119,6 @@ class Mallory(Node):
 
     def _did(self, what: str) -> None:
         self.world.counts[f"mallory {what}"] += 1
-
-    def _other_heads(self, payload: bytes) -> bytes:
-        said: Reestablish = decode_reestablish(payload)
-        rng = self.world.rng
-        field = rng.choice(("own_size", "peer_size", "own_root", "peer_root"))
-        if field.endswith("root"):
-            return encode(replace(said, **{field: rng.randbytes(32)}))
-        size = max(0, getattr(said, field) + rng.choice((-1, 1, -10, 10, -1000)))
-        return encode(replace(said, **{field: size}))
 
     def _other_resume(self, keeper: Keeper, payload: bytes, kind: int | None = None) -> bytes:
         """Smaller, larger, another root or another height, and signed all the same."""
@@ -159,10 +154,15 @@ class Mallory(Node):
         if not self.keepers:
             return False
         keeper = rng.choice(list(self.keepers.values()))
+        is_alone = self.world.peer_of(keeper).is_away
+        if self.world.weather.kind == "absence" and not is_alone and rng.random() < PATIENCE:
+            return False
         deeds: list[Callable[[Keeper], bool]] = [self._write_void] * 12 + [self._silence, self._private_head]
         deeds += [self._access_ended] * 3
         deeds += [self._challenge, self._post_resume, self._settle_early, self._settle_newest]
         deeds += [self._close_old] if rng.random() < 0.2 else []
+        deeds += [self._show_around] if rng.random() < 0.3 else []
+        deeds += [self._hand_rubbish] if self.named else []
         deeds += [self._overspend] if rng.random() < 0.5 else []
         if self.world.weather.kind == "garbage":
             deeds = [*[self._malform] * 3, self._write_void, self._replay]
@@ -173,6 +173,8 @@ class Mallory(Node):
             if rng.random() < CLOSING_QUIET:
                 return False
             deeds = [*[self._challenge] * 6, self._settle_early, self._post_resume]
+        elif is_alone and rng.random() < 0.6:
+            deeds = [self._close_old, self._close_old, self._post_resume]  # nobody is at home
         deed = rng.choice(deeds)
         try:
             done = deed(keeper)
@@ -251,6 +253,13 @@ class Mallory(Node):
 
     def _fork(self, keeper: Keeper) -> bool:
         """A second self on the same rows signs another batch at the same size: the peer hears both."""
+        return self._other_self(keeper, in_secret=False)
+
+    def _show_around(self, keeper: Keeper) -> bool:
+        """The same, and only others than the peer hear of it."""
+        return self._other_self(keeper, in_secret=True)
+
+    def _other_self(self, keeper: Keeper, *, in_secret: bool) -> bool:
         channel = keeper.channel
         if channel.phase is not Phase.OPEN or not channel.own.size:
             return False
@@ -266,8 +275,11 @@ class Mallory(Node):
         for effect in effects:
             if isinstance(effect, Send):
                 message = MessageReceived(int(effect.type), effect.payload)
-                self.remember(keeper, message)
-                keeper.post(message)
+                if not in_secret:
+                    self.remember(keeper, message)
+                    keeper.post(message)
+        if other.own.signed is not None and other.own.size > 0:
+            self.world.gossip.keep(other, other.own.signed)
         return True
 
     def _some_key(self) -> tuple[SimKey, int]:
@@ -312,6 +324,21 @@ class Mallory(Node):
     def _forge_seen(self, keeper: Keeper) -> bool:
         size = keeper.channel.peer.size + self.world.rng.randint(1, 20)
         return self._send_batch_with(keeper, seen_size=size, seen_root=digest(b"nobody signed this"))
+
+    def _hand_rubbish(self, keeper: Keeper) -> bool:
+        """To a tower that serves it: any words in anybody's name, some of them changed."""
+        words = [word for side in (0, 1) for word in self._words(keeper)[side]]
+        if not words or not self.named:
+            return False
+        tower, channel = self.world.rng.choice(self.named), self.world.rng.choice(list(self.keepers))
+        handed = Handed(channel=channel, commitment=words_changed(self.world.rng, words, 1 - keeper.side))
+        data = sign_handover(
+            self.key, self.ring.signing()[0], chain=self.world.chain.id, hospital=self.id, tower=tower.account,
+            handed=[handed],
+        )  # fmt: skip
+        self.world.auditor.towers.handed(self, tower, data)
+        tower.take(data, lambda *_: None)
+        return True
 
     # -- the chain ----------------------------------------------------------------------------------------------------
 

@@ -184,6 +184,41 @@ MUTANTS = (
         "            raise ValueError(f",
         "garbage",
     ),
+    Mutant(
+        "sign with an older key than before",
+        "l2/protocol/channel.py",
+        "if self.own.signed is not None and self.own.signed.key > self.me.key:",
+        "if False:",
+        "keys",
+    ),
+    Mutant(
+        "tower challenges with an older commitment",
+        "l2/tower/judging.py",
+        "if posted < held:",
+        "if posted != held:",
+        "absence",
+    ),
+    Mutant(
+        "tower ignores a close of the other side",
+        "l2/tower/judging.py",
+        "elif row.phase == Phase.CLOSING and held is not None:",
+        "elif row.phase == Phase.CLOSING and held is not None and row.closer != key[32]:",
+        "absence",
+    ),
+    Mutant(
+        "tower takes anybody's words for the peer's",
+        "l2/tower/admission.py",
+        "    commitment = open_commitment(handed.commitment, Context(chain=chain, channel=handed.channel), public)\n",
+        "    commitment = decode_commitment(handed.commitment.body)\n",
+        "absence",
+    ),
+    Mutant(
+        "tower forgets what its hospital handed over",
+        "l2/tower/judging.py",
+        "        book.forget(key)\n    elif",
+        "        book.forget(key)\n    elif row.phase == Phase.OPEN:\n        book.forget(key)\n    elif",
+        "absence",
+    ),
 )
 
 

@@ -13,27 +13,31 @@ from l1.ground.faults import LocalError, Refused
 from l1.ground.hashing import digest
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.rules.blocks import Header
+from l1.rules.published import published_in
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import account_of
 from l2.protocol.channel import Me, new_rows
-from l2.protocol.events import BlockSeen, Effect, MessageReceived, Send, Submit, Tick
+from l2.protocol.events import BlockSeen, Effect, MessageReceived, Send, Submit, Tick, WordsSeen
 from l2.protocol.rows import Damaged, state_key
 from l2.protocol.stored import check_signed
 from tests.simulation.auditor import Violation
 from tests.simulation.chain import KEY_WINDOW_MS, START_MS
 from tests.simulation.disk import Disk, MemoryRows
+from tests.simulation.feed import Feed
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
 from tests.simulation.keyring import KeyRing
 from tests.simulation.repair import is_hurt
 
 if TYPE_CHECKING:
+    from tests.simulation.tower import Tower
     from tests.simulation.world import World
 
 __all__ = ["Node"]
 
 TICK_MS = 2_000
+FOREVER_MS = 2**62
 
 _Waiting = tuple[Keeper, Sequence[tuple[bytes, bytes]], list[Effect]]
 
@@ -60,6 +64,10 @@ class Node:
         self.chain_until = 0  # the chain is out of reach until then
         self.suspect: bytes | None = None  # a channel whose rows were torn while we were down
         self.sync_fails = False
+        self.named: list[Tower] = []  # its towers
+        self.feeds: list[Feed] = []
+        self.away_until = 0  # longer than a window, perhaps
+        self.away_ms = (0, 0)  # when it was away last, on the chain clock
         self.copies: set[bytes] = set()  # channels whose rows came out of a backup: the folder says so
         self._waiting: deque[_Waiting] = deque()
         self._syncing: list[_Waiting] = []
@@ -88,15 +96,19 @@ class Node:
         if self.is_up:
             return
         world = self.world
-        if self.chain_until > world.now:
-            world.at(self.chain_until + 100, self.start)
+        not_before = max(self.chain_until, self.away_until)
+        if not_before > world.now:
+            world.at(not_before + 100, self.start)
             return
+        if self.is_away:
+            self.away_until, self.away_ms = 0, (self.away_ms[0], world.chain.tip.clock_ms)
         if self.suspect is not None:
             self.world.repair(self)
         self.process += 1
         self.is_up = True
         self.height = self.started_height = world.chain.tip.height
         self._look(world.chain.tip, everything=True)
+        self.feeds = [Feed(self, tower) for tower in self.named]
         world.after(TICK_MS, self._tick, self.process)
 
     def crash(self) -> None:
@@ -116,6 +128,22 @@ class Node:
                 keeper.line.ends[keeper.side] = None
                 keeper.line.cut(half_open=world.rng.random() < 0.3)
         world.after(world.rng.randint(200, 15_000), self.start)
+
+    def leave(self, pause_ms: int) -> None:
+        """Away for long: only its towers watch."""
+        if not self.is_away:
+            self.away_ms = (self.world.chain.tip.clock_ms, FOREVER_MS)
+        self.away_until = self.world.now + pause_ms
+        self.crash()
+
+    @property
+    def is_away(self) -> bool:
+        return self.away_ms[1] == FOREVER_MS
+
+    def awake_ms(self, since_ms: int, until_ms: int) -> int:
+        """For how long, within a span of the chain clock, it was not away at a stretch; crashes are short."""
+        left_ms, back_ms = self.away_ms
+        return max(min(left_ms, until_ms) - since_ms, until_ms - max(back_ms, since_ms))
 
     def tear(self) -> bytes | None:
         """The power fails in the middle of a sync, on a disk that lies. The channel that is hurt, if any is."""
@@ -169,6 +197,8 @@ class Node:
             return
         self.disk.write([(keeper.id, rows) for keeper, rows, _ in group])
         world.counts["syncs"] += 1
+        for feed in self.feeds:
+            feed.wake()
         for keeper, _, effects in group:
             if keeper.is_alive():
                 keeper.carry_out(effects)
@@ -183,9 +213,10 @@ class Node:
         if self.chain_until > self.world.now:
             self.world.at(self.chain_until + 50, self.hear_newest)
             return
-        everything = not quiet or header.height > self.height + 1
+        everything, before = not quiet or header.height > self.height + 1, self.height
         self.height = header.height
         self._look(header, everything=everything)
+        self._tell_words(before)
 
     def hear_newest(self) -> None:
         self.hear(self.world.chain.tip, quiet=False)
@@ -204,6 +235,14 @@ class Node:
             if row_now is not None:
                 self.ring.tell(keeper, row_now, header.height)
             keeper.offer(BlockSeen(header.height, header.clock_ms, row_now, off))
+
+    def _tell_words(self, before: int) -> None:
+        """What the blocks since then show of the peers' words, as the real watcher tells it."""
+        chain = self.world.chain
+        for height in range(before + 1, self.height + 1):
+            items = chain.items(height)
+            for words in published_in(items, chain.id, self.keepers) if items else ():
+                self.keepers[words.channel].offer(WordsSeen(words.signed, words.shown))
 
     def _adopt(self, row: L1Channel) -> None:
         """Keep a channel that the chain shows: from its rows, or from none."""
@@ -270,6 +309,7 @@ class Node:
     def say(self, keeper: Keeper, send: Send) -> None:
         """What an honest process says is what its core says."""
         self.world.auditor.said(keeper, send)
+        self.world.gossip.overhear(keeper, send)
         keeper.post(MessageReceived(int(send.type), send.payload))
 
     def heard(self, keeper: Keeper, message: MessageReceived) -> None:

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
+from l1.rules.commitment import decode_commitment
+from l1.rules.keys import key_counts
 from l1.rules.state import Phase as L1Phase
+from l1.rules.transactions import CHANNEL
+from l2.protocol.channel import stored_commitment
 from l2.protocol.events import AskClose
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged
+from l2.tower.rows import side_key
 from tests.simulation.auditor import Violation
 from tests.simulation.genuine import own_signatures_known
 from tests.simulation.keeper import Keeper
@@ -18,6 +23,7 @@ __all__ = ["Report", "live"]
 
 JOIN_MS = 700_000  # in calm weather every pair of honest hospitals is level after so long
 CLOSE_MS = 3 * CALM.window_ms + 300_000  # and everything is paid out after so long
+HAND_MS = 120_000  # and every tower has been handed what its hospitals hold
 ASK_MS = 30_000
 WATCH_EVENTS = 2_000
 
@@ -118,13 +124,18 @@ def calm(world: World) -> None:
     world.is_calm = True
     world.heal()
     world.chain_paused_until = 0
+    for tower in world.towers:
+        tower.out_until, tower.write_fails = 0, False
+        world.after(1, tower.start)
+        world.after(1, tower.lose_sight, world.now + 1)
     for node in world.nodes:
         node.disk.is_full = node.sync_fails = False
-        node.skew_ms = node.chain_until = 0
+        node.skew_ms = node.chain_until = node.away_until = 0
         world.troubles.examine(node)
         world.after(1, node.start)
     _within(world, JOIN_MS, lambda: _not_level(world), "liveness: level in calm weather")
     _look(world)
+    _within(world, HAND_MS, lambda: _not_handed(world), "liveness: towers hold the newest in calm weather")
     _close_all(world)
     _within(world, CLOSE_MS, lambda: _not_settled(world), "liveness: settled in calm weather")
 
@@ -171,6 +182,22 @@ def _not_level(world: World) -> str | None:
                 return f"hospital {keeper.node.number} still has entries on their way to {other.node.number}"
             if [log.size for log in channel.heads] != [log.size for log in other.channel.heads]:
                 return f"hospitals {keeper.node.number} and {other.node.number} hold other heads"
+    return None
+
+
+def _not_handed(world: World) -> str | None:
+    """Whether every tower holds the newest words of the peers of honest hospitals, whose keys count."""
+    for node in world.nodes:
+        clock_ms, number = world.chain.tip.clock_ms, node.ring.signing()[0]
+        if node.is_mallory or not node.is_up or not key_counts(node.ring.registered(), number, CHANNEL, clock_ms):
+            continue
+        for keeper in node.keepers.values():
+            known = stored_commitment(node.disk.rows(keeper.id), 1 - keeper.side)
+            size = 0 if known is None else decode_commitment(known.body).size
+            for tower in node.named if world.chain.row(keeper.id).phase != L1Phase.SETTLED else ():
+                held = tower.book.held(side_key(keeper.id, 1 - keeper.side))
+                if size > (0 if held is None else held.size):
+                    return f"hospital {node.number} holds {size} entries, and tower {tower.number} less"
     return None
 
 

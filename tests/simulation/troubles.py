@@ -11,6 +11,7 @@ from l2.protocol.rows import Damaged
 from tests.simulation.disk import MemoryRows
 from tests.simulation.keeper import Keeper
 from tests.simulation.node import Node
+from tests.simulation.tower_troubles import TowerTroubles
 from tests.simulation.workload import make_entries
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ REOPEN_MS = 10_000
 
 
 class Troubles:
-    """See the module. Every trouble is a method; its name in the weather has spaces and hyphens."""
+    """Every trouble is a method, here or of the towers'; its name in the weather has spaces and hyphens."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self._towers = TowerTroubles(world)
         self._tickets = 0
 
     def begin(self) -> None:
@@ -38,6 +40,7 @@ class Troubles:
         for node in world.nodes:
             node.skew_ms = world.rng.randint(-world.weather.skew_ms, world.weather.skew_ms)
             node.start()
+        self._towers.begin()
         for pair in world.topology.pairs:
             world.open_channel(*pair)
         world.after(world.weather.append_ms, self._append)
@@ -52,7 +55,9 @@ class Troubles:
         world = self._world
         if world.is_calm:
             return
-        if getattr(self, "_" + name.replace(" ", "_").replace("-", "_"))():
+        method = name.replace(" ", "_").replace("-", "_")
+        strike = getattr(self._towers, method, None) or getattr(self, "_" + method)
+        if strike():
             world.counts[name] += 1
             world.note(name)
         self._later(name, pause)
@@ -95,7 +100,8 @@ class Troubles:
         world.forget_channels()
         for pair in dict.fromkeys(world.topology.pairs):
             ids = [channel for channel, whose in world.channels.items() if whose == pair]
-            if all(channel in world.chain.channels and world.is_over(channel) for channel in ids):
+            is_home = not any(world.nodes[number].is_away for number in pair)
+            if is_home and all(channel in world.chain.channels and world.is_over(channel) for channel in ids):
                 world.open_channel(*pair)
         world.after(REOPEN_MS, self._reopen)
 
@@ -304,6 +310,15 @@ class Troubles:
             return False
         keeper.offer(AskCheckpoint())
         return True
+
+    def _words_shown(self) -> bool:
+        """An auditor, or another hospital, shows somebody words of its peer that it came upon."""
+        keeper, world = self._a_keeper(honest=True), self._world
+        shown = [] if keeper is None else world.gossip.pick(keeper)
+        for each in shown:
+            assert keeper is not None
+            keeper.offer(each)
+        return bool(shown)
 
     def _rotate_key(self) -> bool:
         """Anybody's, Mallory's too."""

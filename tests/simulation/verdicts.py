@@ -44,6 +44,8 @@ class Verdicts:
         """
         if signer.charged_ms is None or row.together or row.sides[side].resume_height:
             return
-        in_time = signer.charged_ms + self._world.weather.verdict_ms < row.closes_at_ms
+        enough_ms, accuser = self._world.weather.verdict_ms, self._world.node_of(row.opening.hospitals[1 - side])
+        in_time = signer.charged_ms + enough_ms < row.closes_at_ms
+        in_time = in_time and accuser.awake_ms(signer.charged_ms, row.closes_at_ms) >= enough_ms
         if in_time and not row.sides[side].guilty:
             raise Violation("misconduct that is proved is punished", f"side {side} keeps its bond")

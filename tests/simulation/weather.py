@@ -11,11 +11,12 @@ __all__ = ["CALM", "KINDS", "Topology", "Weather", "pick_topology", "pick_weathe
 
 @dataclass(frozen=True)
 class Topology:
-    """Hospitals by number, the pairs that keep a channel, and which of them is Mallory (None: nobody)."""
+    """Hospitals by number, the pairs that keep a channel, which of them is Mallory (None: nobody), how many towers."""
 
     hospitals: int
     pairs: tuple[tuple[int, int], ...]
     mallory: int | None
+    towers: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,20 @@ _LINES = {"cut": 4_000, "half open": 9_000, "clog": 6_000, "partition": 20_000, 
 _POWER = {"crash": 9_000}
 _DISKS = {"disk full": 25_000, "failing sync": 25_000, "torn write": 40_000, "damaged row": 50_000}
 _OPERATORS = {"backup": 15_000, "restore older": 40_000, "restore nothing": 60_000, "checkpoint": 8_000}
-_OPERATORS |= {"deposit": 30_000, "close together": 60_000, "close alone": 180_000, "close lost": 500_000}
+_OPERATORS |= {
+    "words shown": 10_000,
+    "deposit": 30_000,
+    "close together": 60_000,
+    "close alone": 180_000,
+    "close lost": 500_000,
+}
 _KEYS = {"rotate key": 40_000, "end older keys": 8_000}
 _CLOCKS = {"clock jump": 40_000, "chain out of reach": 30_000, "chain pause": 60_000}
 _MALLORY = {"mallory": 700}
+_TOWERS = {"tower crash": 20_000, "tower lags": 30_000, "tower disk fails": 40_000, "tower backup": 20_000}
+_TOWERS |= {"tower restored": 90_000, "tower changed": 60_000, "long absence": 120_000}
 
-_ALL = _LINES | _POWER | _DISKS | _OPERATORS | _CLOCKS | _MALLORY | _KEYS
+_ALL = _LINES | _POWER | _DISKS | _OPERATORS | _CLOCKS | _MALLORY | _KEYS | _TOWERS
 
 KINDS: dict[str, Weather] = {
     "lines": Weather(kind="lines", troubles=_LINES | _OPERATORS | _MALLORY, delay_ms=(1, 60)),
@@ -77,7 +86,17 @@ KINDS: dict[str, Weather] = {
     "betrayal": Weather(
         kind="betrayal",
         troubles={"mallory": 250, "cut": 20_000, "checkpoint": 10_000, "crash": 40_000, "restore older": 60_000}
-        | {"backup": 10_000},
+        | {"backup": 10_000}
+        | {"words shown": 2_000},
+        window_ms=60_000,
+        verdict_ms=40_000,
+    ),
+    "absence": Weather(  # Mallory is patient, and waits until nobody is at home
+        kind="absence",
+        troubles={"mallory": 500, "cut": 20_000, "checkpoint": 15_000, "crash": 60_000, "long absence": 15_000}
+        | {"tower crash": 60_000, "tower lags": 60_000, "tower disk fails": 90_000, "tower backup": 20_000}
+        | {"tower restored": 150_000, "tower changed": 150_000, "words shown": 10_000, "restore older": 90_000}
+        | {"backup": 15_000},
         window_ms=60_000,
         verdict_ms=40_000,
     ),
@@ -91,22 +110,26 @@ KINDS: dict[str, Weather] = {
 }
 
 
+_HERS = ("betrayal", "garbage", "absence")
+
+
 def pick_topology(rng: Random, weather: str | None = None) -> Topology:
     """Two to five hospitals, every one with at least one channel; in half of the worlds one is Mallory, and in a
-    betrayal always, and where garbage is thrown."""
+    betrayal always, and where garbage is thrown or somebody is away."""
     hospitals = rng.choice((2, 2, 3, 3, 4, 5))
     pairs = [(rng.randrange(at), at) for at in range(1, hospitals)]
     for _ in range(rng.randrange(hospitals)):
         first, second = rng.sample(range(hospitals), 2)
         pairs.append((first, second))
-    mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather in ("betrayal", "garbage") else None
-    return Topology(hospitals, tuple(pairs), mallory)
+    mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather in _HERS else None
+    towers = rng.choice((1, 1, 2)) if weather == "absence" else rng.choice((0, 1, 1, 2))
+    return Topology(hospitals, tuple(pairs), mallory, towers)
 
 
 def pick_weather(rng: Random, kind: str | None = None) -> Weather:
     """One of the kinds, with its own volumes and fees."""
     weather = KINDS[kind or rng.choice(sorted(KINDS))]
-    if weather.kind == "betrayal":  # long rather than busy: a betrayal takes its time
+    if weather.kind in ("betrayal", "absence"):  # long rather than busy: a betrayal takes its time
         return replace(weather, append_ms=rng.choice((100, 300)), append_entries=3, fee=rng.choice((1, 5, 40)))
     entries = rng.choice(sorted(_PAUSES_MS))
     return replace(

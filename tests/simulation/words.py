@@ -29,6 +29,7 @@ class Signer:
     """What one hospital said about its own log in one channel, and what was promised about it."""
 
     said: dict[int, Commitment] = field(default_factory=dict)
+    key: int = 0  # the greatest number of the keys that signed
     top: Commitment | None = None
     largest: int = 0  # the greatest size that it ever said and that no `resume` made void
     resumes: list[Resume] = field(default_factory=list)

@@ -19,9 +19,11 @@ from l2.protocol.channel import Channel
 from l2.protocol.events import Effect, Event, Send
 from tests.simulation.auditor import Auditor, Violation
 from tests.simulation.chain import HEARTBEAT_MS, START_MS, SimChain
+from tests.simulation.gossip import Gossip
 from tests.simulation.keeper import Keeper
 from tests.simulation.mallory import Mallory
 from tests.simulation.node import Node
+from tests.simulation.tower import Tower
 from tests.simulation.troubles import Troubles
 from tests.simulation.weather import Topology, Weather, pick_topology, pick_weather
 
@@ -76,12 +78,14 @@ class World:
         self._block_due = -1
         self.chain_paused_until = 0
         self.auditor = Auditor(self)
+        self.gossip = Gossip(self)
         self.chain = SimChain()
         self.nodes = [
             (Mallory if number == self.topology.mallory else Node)(self, number)
             for number in range(self.topology.hospitals)
         ]
         self._by_id = {node.id: node for node in self.nodes}
+        self.towers = [Tower(self, number) for number in range(self.topology.towers)]
         self._behind: set[tuple[int, bytes]] = set()
         self.channels: dict[bytes, tuple[int, int]] = {}  # that somebody still looks at, and whose they are
         self.opened = 0
@@ -203,6 +207,7 @@ class World:
         for channel in [channel for channel in self.channels if channel in self.chain.channels]:
             if self.is_over(channel) and channel not in kept:
                 self.auditor.forget(channel)
+                self.gossip.forget(channel)
                 self.chain.forget(channel)
                 del self.channels[channel]
                 for node in self.nodes:
@@ -233,12 +238,15 @@ class World:
             changed = self.chain.make_block(START_MS + self.now)
         except AssertionError as wrong:
             raise Violation("credits are conserved", str(wrong)) from wrong
-        tip = self.chain.tip
+        tip, chain = self.chain.tip, self.chain
         self.note(f"block {tip.height} {tip.state.hex()[:16]}")
         for channel in changed:
             self.auditor.on_chain(self.chain.channels[channel])
         for node in self.nodes:
-            self.after(self.delay(), node.hear, tip, not (changed or self.chain.keys_changed))
+            self.after(self.delay(), node.hear, tip, not (changed or chain.keys_changed or chain.items(tip.height)))
+        for tower in self.towers:
+            if chain.items(tip.height) or tower.book.has_work:
+                self.after(self.delay(), tower.hear)
         self.look_who_caught_up()
 
     # -- what is written down ---------------------------------------------------------------------------------------

@@ -1,0 +1,102 @@
+"""What one process of a hospital hands to one tower, as the real one does: what is durable, the newest, at a pace."""
+
+from typing import TYPE_CHECKING
+
+from l1.ground.faults import Refused
+from l1.rules.commitment import decode_commitment
+from l2.protocol.channel import stored_commitment
+from l2.protocol.handover import Handed, sign_handover
+from l2.protocol.phases import Phase
+from l2.protocol.rows import Damaged
+from tests.simulation.tower import Tower
+
+if TYPE_CHECKING:
+    from tests.simulation.node import Node
+
+__all__ = ["Feed"]
+
+PACE_MS = (500, 4_000)
+LATER_MS = 10_000
+LOOK_MS = 30_000
+LOST = 0.05  # of handovers
+
+
+class Feed:
+    """See the module."""
+
+    def __init__(self, node: "Node", tower: Tower) -> None:
+        self._node, self.tower, self._process = node, tower, node.process
+        self._given: dict[bytes, int] = {}
+        self._store: int | None = None
+        self._is_due = False
+        self.wake()
+        node.world.after(LOOK_MS, self._look)
+
+    def _is_alive(self) -> bool:
+        return self._node.is_up and self._node.process == self._process and self in self._node.feeds
+
+    def wake(self) -> None:
+        """Something was written, or is to be tried again."""
+        if not self._is_due:
+            self._is_due = True
+            world = self._node.world
+            world.after(world.rng.randint(*PACE_MS), self._hand)
+
+    def _again(self) -> None:
+        if self._is_alive() and not self._is_due and self.behind():
+            self.wake()
+
+    def behind(self) -> list[Handed]:
+        """The newest words of every peer of whom the disk holds more than the tower has."""
+        found = []
+        for channel, keeper in self._node.keepers.items():
+            try:
+                signed = stored_commitment(self._node.disk.rows(channel), 1 - keeper.side)
+            except Damaged:
+                continue  # it is found out when the channel reads it
+            is_over = keeper.channel.phase is Phase.SETTLED
+            if signed is not None and not is_over and _size(signed.body) > self._given.get(channel, 0):
+                found.append(Handed(channel=channel, commitment=signed))
+        return found
+
+    def _hand(self) -> None:
+        self._is_due = False
+        if not self._is_alive():
+            return
+        handed = self.behind()
+        if not handed:
+            return
+        node, world, tower = self._node, self._node.world, self.tower
+        number, key = node.ring.signing()
+        data = sign_handover(
+            key, number, chain=world.chain.id, hospital=node.id, tower=tower.account, handed=handed
+        )  # fmt: skip
+        world.auditor.towers.handed(node, tower, data)
+        sizes = {each.channel: _size(each.commitment.body) for each in handed}
+
+        def said(store: int, refused: dict[bytes, Refused]) -> None:
+            if self._is_alive():
+                self._heard(store, {} if b"" in refused else sizes, refused)
+
+        if world.rng.random() >= LOST:
+            world.after(world.delay(), tower.take, data, said)
+        world.after(LATER_MS, self._again)  # whether or not an answer comes
+
+    def _heard(self, store: int, sizes: dict[bytes, int], refused: dict[bytes, Refused]) -> None:
+        if self._store not in (None, store):
+            self._given.clear()
+        self._store = store
+        self._given |= {channel: size for channel, size in sizes.items() if channel not in refused}
+
+    def _look(self) -> None:
+        """[HAND-6] A tower with another disk than before is handed everything again."""
+        if self._is_alive():
+            tower = self.tower
+            if tower.is_up and self._store not in (None, tower.book.store):
+                self._heard(tower.book.store, {}, {})
+                self.wake()
+            self._node.world.after(LOOK_MS, self._look)
+
+
+def _size(body: bytes) -> int:
+    return decode_commitment(body).size
