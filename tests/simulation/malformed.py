@@ -12,7 +12,7 @@ import msgspec
 from l1.ground.codec import encode
 from l1.ground.faults import Refused
 from l1.ground.signing import Purpose, sign
-from l1.rules.commitment import Resume, Signed, decode_commitment, sign_shape
+from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, sign_shape
 from l1.rules.log.leaves import leaf_hashes
 from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.channel import Channel
@@ -28,7 +28,7 @@ from l2.protocol.messages import (
 )
 from tests.simulation.genuine import SimKey
 
-__all__ = ["bytes_changed", "malform"]
+__all__ = ["any_of", "bytes_changed", "malform", "other_heads", "other_resume", "words_changed"]
 
 Key = tuple[int, SimKey]
 
@@ -202,3 +202,25 @@ def words_changed(rng: Random, words: list[Signed], side: int) -> Signed:
     said = decode_commitment(word.body)
     more = msgspec.structs.replace(said, side=side, size=said.size + rng.randint(0, 99), spent=said.spent + 1)
     return Signed(body=encode(more), key=word.key, signature=word.signature)
+
+
+def any_of(rng: Random, words: list[Signed]) -> Signed | None:
+    """One of these, or none."""
+    return rng.choice([None, *words]) if words else None
+
+
+def other_resume(rng: Random, resume: Resume, older: list[Commitment], kind: int) -> Resume:
+    """One that names an older head, a greater size, another root or another height."""
+    match kind:
+        case 0 if older:
+            head = rng.choice(older)
+            return msgspec.structs.replace(resume, size=head.size, root=head.root)
+        case 1:
+            return msgspec.structs.replace(resume, size=resume.size + rng.randint(1, 50))
+        case 2:
+            return msgspec.structs.replace(resume, root=rng.randbytes(32))
+        case 3:
+            height = max(0, resume.height + rng.choice((-1, 1, 100)))
+            return msgspec.structs.replace(resume, height=height)
+        case _:
+            return resume

@@ -29,7 +29,7 @@ from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in, size_told
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
-from tests.simulation.malformed import bytes_changed, malform, other_heads, words_changed
+from tests.simulation.malformed import any_of, bytes_changed, malform, other_heads, other_resume, words_changed
 from tests.simulation.node import Node
 from tests.simulation.workload import any_entries, opening_of, pay_for
 
@@ -129,16 +129,7 @@ class Mallory(Node):
         told = [each for each in self.messages.get(keeper.id, ()) if each.type == Message.REESTABLISH][-4:]
         exactly = {size_told(each) for each in told}  # what its disk holds, as it said itself
         older = [each for each in older if each.size in exactly] or older
-        match rng.randrange(4) if kind is None else kind:
-            case 0 if older:
-                head = rng.choice(older)
-                resume = replace(resume, size=head.size, root=head.root)
-            case 1:
-                resume = replace(resume, size=resume.size + rng.randint(1, 50))
-            case 2:
-                resume = replace(resume, root=rng.randbytes(32))
-            case 3:
-                resume = replace(resume, height=max(0, resume.height + rng.choice((-1, 1, 100))))
+        resume = other_resume(rng, resume, older, rng.randrange(4) if kind is None else kind)
         signed = sign_shape(*self._some_key(), Purpose.RESUME, keeper.channel.context, resume)
         self.resumes.setdefault(keeper.id, []).append(signed)
         return encode(ResumeGiven(resume=signed))
@@ -154,7 +145,7 @@ class Mallory(Node):
         if not self.keepers:
             return False
         keeper = rng.choice(list(self.keepers.values()))
-        is_alone = self.world.peer_of(keeper).is_away
+        is_alone = self.world.peer_of(keeper).is_away  # nobody is at home
         if self.world.weather.kind == "absence" and not is_alone and rng.random() < PATIENCE:
             return False
         deeds: list[Callable[[Keeper], bool]] = [self._write_void] * 12 + [self._silence, self._private_head]
@@ -174,7 +165,7 @@ class Mallory(Node):
                 return False
             deeds = [*[self._challenge] * 6, self._settle_early, self._post_resume]
         elif is_alone and rng.random() < 0.6:
-            deeds = [self._close_old, self._close_old, self._post_resume]  # nobody is at home
+            deeds = [self._close_old, self._close_old, self._post_resume]
         deed = rng.choice(deeds)
         try:
             done = deed(keeper)
@@ -191,8 +182,7 @@ class Mallory(Node):
         channel = keeper.channel
         if not channel.may_sign() or channel.queue or len(keeper.decided) + keeper.speaking >= 2:
             return False
-        entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
-        return self._sign_batch(keeper, entries, terms)
+        return self._sign_batch(keeper, *any_entries(self.world.rng, self.clock_ms(), self._target(keeper)))
 
     def _access_ended(self, keeper: Keeper) -> bool:
         """An access to a grant of which it has seen that it ended, or that its consent did."""
@@ -240,8 +230,7 @@ class Mallory(Node):
         return True
 
     def _malform(self, keeper: Keeper) -> bool:
-        number, key = self.ring.signing()
-        message = malform(self.world.rng, keeper.channel, (number, key), self.messages.get(keeper.id, []))
+        message = malform(self.world.rng, keeper.channel, self.ring.signing(), self.messages.get(keeper.id, []))
         kind = Message(message.type).name.lower() if message.type in set(Message) else "unknown"
         self.world.counts[f"malformed {kind}"] += 1
         keeper.post(message)
@@ -256,8 +245,7 @@ class Mallory(Node):
         return self._other_self(keeper, in_secret=False)
 
     def _show_around(self, keeper: Keeper) -> bool:
-        """The same, and only others than the peer hear of it."""
-        return self._other_self(keeper, in_secret=True)
+        return self._other_self(keeper, in_secret=True)  # only others than the peer hear of it
 
     def _other_self(self, keeper: Keeper, *, in_secret: bool) -> bool:
         channel = keeper.channel
@@ -327,11 +315,11 @@ class Mallory(Node):
 
     def _hand_rubbish(self, keeper: Keeper) -> bool:
         """To a tower that serves it: any words in anybody's name, some of them changed."""
-        words = [word for side in (0, 1) for word in self._words(keeper)[side]]
-        if not words or not self.named:
+        ours, theirs = self._words(keeper)
+        if not (ours or theirs) or not self.named:
             return False
         tower, channel = self.world.rng.choice(self.named), self.world.rng.choice(list(self.keepers))
-        handed = Handed(channel=channel, commitment=words_changed(self.world.rng, words, 1 - keeper.side))
+        handed = Handed(channel=channel, commitment=words_changed(self.world.rng, ours + theirs, 1 - keeper.side))
         data = sign_handover(
             self.key, self.ring.signing()[0], chain=self.world.chain.id, hospital=self.id, tower=tower.account,
             handed=[handed],
@@ -352,14 +340,11 @@ class Mallory(Node):
         self.world.want_block()
         return True
 
-    def _any_word(self, keeper: Keeper, side: int) -> Signed | None:
-        words = self._words(keeper)[side]
-        return self.world.rng.choice([None, *words]) if words else None
-
     def _close_old(self, keeper: Keeper) -> bool:
         """With any of its own commitments, and any of the peer's."""
         lost = self.world.rng.random() < 0.2
-        own, words = self._any_word(keeper, keeper.side), self._words(keeper)[1 - keeper.side]
+        words = self._words(keeper)[1 - keeper.side]
+        own = any_of(self.world.rng, self._words(keeper)[keeper.side])
         head = None if own is None else decode_commitment(own.body)
         seen, size = (0, 0) if head is None or lost else (head.seen_size, head.size)
         known = [(word, decode_commitment(word.body)) for word in words]
@@ -381,7 +366,7 @@ class Mallory(Node):
         """A head of its own that nobody else has seen, as if it were settled."""
         size = keeper.channel.own.size + self.world.rng.randint(1, 100)
         private = self._signed(keeper, size=size, root=digest(b"private"), spent=0)
-        peer = self._any_word(keeper, 1 - keeper.side)
+        peer = any_of(self.world.rng, self._words(keeper)[1 - keeper.side])
         if private is None or peer is None:
             return False
         heads = ChannelHeads(channel=keeper.id, commitments=(private, peer))
