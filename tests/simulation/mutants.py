@@ -185,13 +185,6 @@ MUTANTS = (
         "garbage",
     ),
     Mutant(
-        "sign with an older key than before",
-        "l2/protocol/channel.py",
-        "if self.own.signed is not None and self.own.signed.key > self.me.key:",
-        "if False:",
-        "keys",
-    ),
-    Mutant(
         "tower challenges with an older commitment",
         "l2/tower/judging.py",
         "if posted < held:",
