@@ -6,6 +6,7 @@ from hashlib import sha256 as _sha256
 __all__ = ["digest", "tagged_digest"]
 
 _PROTOCOL = b"interward"
+_PREFIX = len(_PROTOCOL).to_bytes(4, "big") + _PROTOCOL
 
 
 def digest(data: bytes) -> bytes:
@@ -15,4 +16,7 @@ def digest(data: bytes) -> bytes:
 
 def tagged_digest(tag: bytes, *parts: bytes) -> bytes:
     """SHA-256 over protocol, tag and parts, each prefixed with its length (4 bytes, big-endian)."""
-    return _sha256(b"".join(len(p).to_bytes(4, "big") + p for p in (_PROTOCOL, tag, *parts))).digest()
+    data = _PREFIX + len(tag).to_bytes(4, "big") + tag
+    for part in parts:
+        data += len(part).to_bytes(4, "big") + part
+    return _sha256(data).digest()

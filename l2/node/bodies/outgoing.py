@@ -6,12 +6,15 @@ written, since the grant promises a root; so a crash in between leaves a row wit
 row. Knows no log and no line. docs/spec/records.md, BODY-8.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
+from typing import NamedTuple
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
 from l1.ground.merkle import root_of
-from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell
+from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell, place_key
 from l2.node.bodies.index import Table
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
@@ -24,6 +27,7 @@ __all__ = ["GrantBody", "Outgoing", "Offered", "Wrapper"]
 
 _ROW_BYTES_MAX = 16 * 1024 * 1024
 _NONCE_BYTES = 16
+_KEPT_BYTES = 8 * 1024 * 1024  # of short bodies that were granted and not pulled yet: some thousands
 
 
 class GrantBody(Shape, frozen=True):
@@ -68,7 +72,7 @@ class _Sealer:
         self._sealed = BodyCipher(self.key, place)
 
     def seal_short(self) -> bytes | None:
-        """The one chunk of a short body; None for a long one."""
+        """The one chunk of a short body; None for a long one. Raises `Refused` (BAD_CIPHERTEXT)."""
         if self._chunk is None:
             return None
         return self._sealed.seal(bytes(regrant(bytearray(self._rest.open(self._chunk, 0, True)), self.salt)), 0, True)
@@ -103,6 +107,17 @@ class _Sealer:
         self._sealed.seal_into(plain, index, index == self._last, into)
 
 
+class _Made(NamedTuple):
+    """What a pull needs of a body: of a short one the chunk, too."""
+
+    record: bytes
+    key: bytes
+    cipher_root: bytes
+    cipher_size: int
+    hashes: bytes
+    chunk: bytes
+
+
 class Wrapper:
     """One pull's agreement on a one-time key: ours is fresh, and forgotten with this object."""
 
@@ -114,11 +129,11 @@ class Wrapper:
 class Offered:
     """One body that can be served: its chunks, their hashes, and its key wrapped for whoever pulls."""
 
-    def __init__(self, sealer: _Sealer, row: _Row, secret: bytes, place: bytes) -> None:
-        sealer.to(place)
-        self._sealer, self._row, self._secret, self._place = sealer, row, secret, place
-        self.cipher_size = sealer.cell.size
-        self.hashes = row.hashes or row.cipher_root
+    def __init__(self, made: "_Made", secret: bytes, place: bytes, sealer: _Sealer | None = None) -> None:
+        """A short body is all in `made`; the chunks of a long one come from `sealer`."""
+        self._made, self._secret, self._place, self._sealer = made, secret, place, sealer
+        self.cipher_size = made.cipher_size
+        self.hashes = made.hashes
 
     def size_of(self, first: int, end: int) -> int:
         """How many bytes these consecutive chunks have. Raises `Refused` (NO_SUCH_CHUNK)."""
@@ -129,26 +144,28 @@ class Offered:
     def read_into(self, first: int, end: int, into: memoryview) -> None:
         """The ciphertext of consecutive chunks, as much as `size_of` says. Raises `Refused` (BAD_CIPHERTEXT) if the
         record's file was damaged."""
-        short = self._sealer.seal_short()
-        if short is None:
-            self._sealer.seal_into(first, end, into)
+        if self._sealer is None:
+            into[:] = self._made.chunk
         else:
-            into[:] = short
+            self._sealer.seal_into(first, end, into)
 
     def read(self, first: int, end: int) -> bytes:
         """The same, in memory of its own. Raises `Refused`: NO_SUCH_CHUNK, BAD_CIPHERTEXT."""
-        data = bytearray(self.size_of(first, end))
-        self.read_into(first, end, memoryview(data))
+        size = self.size_of(first, end)
+        if self._sealer is None:
+            return self._made.chunk
+        data = bytearray(size)
+        self._sealer.seal_into(first, end, memoryview(data))
         return bytes(data)
 
     def wrap_for(self, wrapper: Wrapper) -> bytes:
         """The body's key for this pull."""
         return wrap(
-            self._sealer.key,
+            self._made.key,
             shared=wrapper.shared,
             secret=self._secret,
             place=self._place,
-            root=self._row.cipher_root,
+            root=self._made.cipher_root,
         )
 
 
@@ -159,6 +176,8 @@ class Outgoing:
         self._records, self._cells = records, records.cells
         self._index = self._cells.index
         self._rows = self._index.table("outgoing")
+        self._kept: OrderedDict[bytes, _Made] = OrderedDict()  # short bodies, from the grant to the pull
+        self._kept_bytes, self._keeping = 0, Lock()
 
     def prepare(self, record: Record, *, chain: bytes, channel: bytes, seed: bytes) -> GrantBody:
         """What one grant of a record promises, durably. Afterwards the grant may be written."""
@@ -176,12 +195,14 @@ class Outgoing:
     ) -> list[GrantBody]:
         """One body for each record, with one sync. `beside` are rows (by table, one for each record) to be written
         under the same key, so that either all of a grant's rows are there or none."""
+        made: dict[int, tuple[GrantBody, _Row]] = {}
         with self._cells.reading_short() as read_short:
-            made = [self._prepare(record, (chain, channel), seed, read_short) for record in records]
-        rows = [(self._rows, channel + body.lock, encode(row)) for body, row in made]
-        rows += [(table, channel + body.lock, row) for (table, row), (body, _) in zip(beside, made, strict=False)]
+            for at in sorted(range(len(records)), key=lambda at: place_key(records[at].cell)):
+                made[at] = self._prepare(records[at], (chain, channel), seed, read_short)
+        rows = [(self._rows, channel + body.lock, encode(row)) for body, row in made.values()]
+        rows += [(table, channel + made[at][0].lock, row) for at, (table, row) in enumerate(beside)]
         self._index.write(rows)
-        return [body for body, _ in made]
+        return [made[at][0] for at in range(len(records))]
 
     def _prepare(
         self, record: Record, where: tuple[bytes, bytes], seed: bytes, read_short: ReadShort
@@ -195,6 +216,8 @@ class Outgoing:
         short = sealer.seal_short()
         hashes = sealer.hashes() if short is None else [chunk_hash(short)]
         root = root_of(hashes)
+        if short is not None:
+            self._keep(channel + lock, _Made(record.id, sealer.key, root, len(short), root, short))
         body = GrantBody(
             content=content_digest(sealer.salt, record.digest),
             cipher_root=root,
@@ -217,6 +240,10 @@ class Outgoing:
     ) -> Offered | None:
         """The same for one of many."""
         assert lock_of(secret) == lock
+        place = place_of(chain, channel, lock)
+        made = self._kept.get(channel + lock)
+        if made is not None:
+            return Offered(made, secret, place) if self._records.has(made.record) else None
         row = self._rows.get(channel + lock)
         if row is None:
             return None
@@ -225,7 +252,25 @@ class Outgoing:
         if record is None or not self._cells.has(record.cell):
             return None
         sealer = _Sealer(self._cells, record.cell, known.nonce, read_short)
-        return Offered(sealer, known, secret, place_of(chain, channel, lock))
+        sealer.to(place)
+        short, root = sealer.seal_short(), known.cipher_root
+        made = _Made(record.id, sealer.key, root, record.cell.size, known.hashes or root, short or b"")
+        return Offered(made, secret, place, sealer if short is None else None)
+
+    def _keep(self, key: bytes, made: _Made) -> None:
+        """What was sealed to be granted is pulled soon. What no pull came for gives way, and is sealed again."""
+        with self._keeping:
+            self._kept[key] = made
+            self._kept_bytes += len(made.chunk)
+            while self._kept_bytes > _KEPT_BYTES:
+                self._kept_bytes -= len(self._kept.popitem(last=False)[1].chunk)
+
+    def forget_kept(self, keys: Iterable[bytes] | None = None) -> None:
+        """Short bodies are kept no longer: those of these grants (channel and lock), or all."""
+        with self._keeping:
+            for key in list(self._kept if keys is None else keys):
+                made = self._kept.pop(key, None)
+                self._kept_bytes -= 0 if made is None else len(made.chunk)
 
     def wrapper(self, peer: bytes) -> Wrapper:
         """A fresh one-time key, agreed with the peer's. Raises `Refused` (BAD_KEY)."""
@@ -233,6 +278,7 @@ class Outgoing:
 
     def drop(self, channel: bytes, locks: Sequence[bytes]) -> None:
         """Forget bodies: their releases are durable, or their grants were never written or have ended."""
+        self.forget_kept(channel + lock for lock in locks)
         self._index.write((self._rows, channel + lock, None) for lock in locks)
 
     def records(self) -> set[bytes]:

@@ -219,6 +219,10 @@ class RecordStore:
         cipher = BodyCipher(self.cells.key(cell, RECORD_KEY), cell.place)
         return iter(Unpacked(open_chunks(self.cells.runs(cell), cell.size, cipher), max(cell.size, record.size)))
 
+    def has(self, record_id: bytes) -> bool:
+        """Whether there is such a record; nothing of it is read."""
+        return self._rows.has(record_id)
+
     def find(self, record_id: bytes) -> Record | None:
         row = self._rows.get(record_id)
         return None if row is None else _decode(row)

@@ -261,7 +261,11 @@ class Sharing:
                         yield one
                         continue
                     index, lock, secret = one
-                    offered = self._bodies.outgoing.find_one(dealing.chain, dealing.id, lock, secret, read_short)
+                    try:
+                        offered = self._bodies.outgoing.find_one(dealing.chain, dealing.id, lock, secret, read_short)
+                    except Refused as damaged:  # one record's file is no other's trouble
+                        yield index, damaged
+                        continue
                     gone = Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
                     yield index, gone if offered is None else offered
 
@@ -278,6 +282,7 @@ class Sharing:
     def forget_served(self) -> None:
         """Keys of bodies that are being sent are kept for a while; a record was erased, so none stays."""
         self._served.clear()
+        self._bodies.outgoing.forget_kept()
 
     # -- after a start --------------------------------------------------------------------------------------------
 

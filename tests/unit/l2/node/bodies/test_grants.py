@@ -8,8 +8,9 @@ import pytest
 
 from l1.ground.codes import Label
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.node.bodies import Bodies, Download, GrantBody, Offered, Record, Wrapper
+from l2.node.bodies import Bodies, Download, GrantBody, Offered, Record, Wrapper, outgoing
 from l2.records import RecordInfo, agree, exchange_public, key_digest, place_of, release_secret, wrap
+from l2.records.body import chunk_hash
 
 CHAIN, CHANNEL, SEED, KEK = bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32
 CUSTODIAN = bytes([5]) * 32
@@ -107,6 +108,31 @@ def test_the_grants_label_is_kept(here: Bodies, there: Bodies) -> None:
 def test_two_grants_of_one_record_share_nothing(here: Bodies) -> None:
     one, two = prepare(here), prepare(here)
     assert len({one.content, one.cipher_root, one.key, one.lock, two.content, two.cipher_root, two.key, two.lock}) == 8
+
+
+def test_a_short_body_is_the_same_from_memory_and_from_disk(here: Bodies) -> None:
+    body = prepare(here, b"a note")
+    kept = offered_of(here, body).read(0, 1)
+    here.outgoing.forget_kept()
+    assert offered_of(here, body).read(0, 1) == kept
+
+
+def test_short_bodies_in_memory_are_bounded_and_what_gives_way_is_sealed_again(
+    here: Bodies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "_KEPT_BYTES", 400)
+    bodies = [prepare(here, f"note {number}".encode()) for number in range(9)]
+    assert len(here.outgoing._kept) == 400 // bodies[0].cipher_size
+    assert [chunk_hash(offered_of(here, body).read(0, 1)) for body in bodies] == [body.cipher_root for body in bodies]
+    here.outgoing.drop(CHANNEL, [body.lock for body in bodies])
+    assert (len(here.outgoing._kept), here.outgoing._kept_bytes) == (0, 0)
+
+
+def test_what_was_erased_is_not_sent_from_memory(here: Bodies) -> None:
+    record, _ = here.records.add(b"a note", now_ms=1)
+    body = here.outgoing.prepare(record, chain=CHAIN, channel=CHANNEL, seed=SEED)
+    here.records.erase([record])
+    assert here.outgoing.find(CHAIN, CHANNEL, body.lock, secret_of(body)) is None
 
 
 def test_before_the_release_nothing_opens(here: Bodies, there: Bodies) -> None:
