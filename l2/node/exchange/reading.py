@@ -14,10 +14,12 @@ from l2.node.bodies import Intake, New, Record, look
 from l2.node.clock import now_ms
 from l2.node.exchange.afterclose import ClosedLog, check_still_granted
 from l2.node.exchange.dealing import Dealing, why_void
+from l2.node.exchange.excess import asked_for, check_asked
 from l2.node.exchange.terms import code_of
 from l2.node.exchange.views import record_view
 from l2.node.hospital import Hospital
 from l2.protocol.phases import Phase
+from l2.records import Piece, is_divisible, pieces_of
 from l2.records.cipher import Octets
 
 __all__ = ["Reading"]
@@ -170,9 +172,10 @@ class Reading:
 
     async def access(self, dealing: Dealing, record: Record, practitioner: str, role: str, purpose: str) -> None:
         """Write down, durably, that a practitioner opens a received record. Raises `Refused` (NOT_GRANTED) with the
-        fold's reason where that may not be."""
+        fold's reason where that may not be, or where it holds more than was asked for."""
         if not practitioner:
             raise LocalError("nobody is named who opens the record", "Name the practitioner, the role, the purpose.")
+        await self._check_asked(dealing, record)
         if dealing.channel.phase is not Phase.OPEN:
             self._access_after_close(dealing, record, practitioner, code_of(Role, role), code_of(PurposeOfUse, purpose))
             return
@@ -184,6 +187,18 @@ class Reading:
         if outcome.refused:
             reason = why_void(outcome.refused[0][1])
             raise Refused(Fault.NOT_GRANTED, f"grant {origin.grant} does not allow this access: {reason}")
+
+    async def _check_asked(self, dealing: Dealing, record: Record) -> None:
+        """[PIECE-8]"""
+        asked = asked_for(dealing, record)
+        if asked is not None:
+            pieces = await trio.to_thread.run_sync(self._pieces, record, limiter=self._threads)
+            check_asked(dealing, record, pieces, asked)
+
+    def _pieces(self, record: Record) -> list[Piece]:
+        """In a thread. What can be cut was looked at whole when it came, so it fits into memory."""
+        divisible = is_divisible(record.info.media_type)
+        return pieces_of(self._records.open(record.id), record.info.media_type) if divisible else []
 
     def _access_after_close(
         self, dealing: Dealing, record: Record, practitioner: str, role: Role, purpose: PurposeOfUse

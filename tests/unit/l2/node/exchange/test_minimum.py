@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from l1.ground.codes import MediaType
-from l1.ground.faults import LocalError, Refused
+from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
+from l2.node.bodies import Record
+from l2.node.exchange.cutting import Cutting, Offer
 from l2.records import pieces_of, read_extract
 from tests.unit.l2.node.exchange.test_exchange import make_world, until
 from tests.unit.l2.node.exchange.world import World
@@ -171,3 +174,41 @@ async def test_nothing_that_fits_is_denied(tmp_path: Path) -> None:
             await world.share(record, patient="berta")
         with pytest.raises(LocalError, match="no RecordClass"):
             await world.share(record, classes=("nonsense",))
+
+
+OTHERS = ({"resourceType": "Patient", "id": "bea"}, resource("Observation", "o-bea", "bea"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "surplus"),
+    [
+        ({"classes": ALL} | YEAR_2020, "of another period"),
+        ({"classes": ("OBSERVATION", "PATIENT", "CONDITION")}, "of class MEDICATION"),
+        ({"classes": ALL}, "about another patient"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_more_than_was_asked_for_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], surplus: str
+) -> None:
+    """[PIECE-8] The custodian sends the whole record where a part was asked for."""
+
+    def all_of_it(_cutting: Cutting, offer: Offer) -> Record:
+        assert offer.cut is not None
+        info = replace(offer.record.info, record_class=offer.cut.record_class)  # another one would void the grant
+        return replace(offer.record, info=info)
+
+    monkeypatch.setattr(Cutting, "record_of", all_of_it)
+    world = make_world(tmp_path, a={"auto_grant": True})
+    async with world.running():
+        await world.consent(classes=ALL)
+        await add(world, bundle(*CHART, *(OTHERS if "patient" in surplus else ())))
+        await world.request(**asked)
+        await until(lambda: len(world.b.exchange.grants(None)) == 1)
+        (view,) = await granted(world)
+        fetched = await world.b.exchange.fetch(bytes.fromhex(world.b.id), view.index)
+        written = world.b.keeper.channel.own.size
+        with pytest.raises(Refused, match=surplus) as refused:
+            await world.open_at_b(fetched.record)
+        assert refused.value.fault is Fault.NOT_GRANTED
+        assert world.b.keeper.channel.own.size == written, "no access was written"
