@@ -95,6 +95,7 @@ def _ssh_server(folder: Path) -> Iterator[Callable[[str, Path, Path], list[str]]
     port = free_port()
     settings = (
         *("-o", f"AuthorizedKeysFile={folder}/authorized", "-o", "StrictModes=no", "-o", f"HostKey={host}"),
+        *("-o", "Subsystem=sftp internal-sftp"),  # which scp speaks since OpenSSH 9
         *("-o", f"Port={port}", "-o", "ListenAddress=127.0.0.1", "-o", "PidFile=none", "-o", "UsePAM=no"),
     )
     server = subprocess.Popen([sshd, "-D", "-f", "/dev/null", *settings], stderr=subprocess.DEVNULL)
