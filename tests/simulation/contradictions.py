@@ -37,23 +37,23 @@ class Contradictions:
             if isinstance(event, MessageReceived) and event.type == Message.BATCH and channel.established:
                 signed = self._signed(event.payload)
             elif isinstance(event, WordsSeen) and not channel.forgot:
-                signed = None if self._is_denied(keeper, event.signed) else event.signed
+                signed = event.signed
             if signed is not None:
                 self._check_same(keeper, signed)
 
     def _check_same(self, keeper: "Keeper", signed: Signed) -> None:
         said = self._genuine(keeper, signed)
         held = None if said is None else commitment_at(keeper.channel, 1 - keeper.side, said.size)
-        if said is not None and held is not None:
+        if said is not None and held is not None and not self._is_denied(keeper, said):
             known = decode_commitment(held.body)
             same = (known.root, known.spent, known.seen) == (said.root, said.spent, said.seen)
             if not same:
                 raise Violation("equivocation is noticed", f"at {said.size} entries")
 
     @staticmethod
-    def _is_denied(keeper: "Keeper", signed: Signed) -> bool:
+    def _is_denied(keeper: "Keeper", said: Commitment) -> bool:
         """Whether a `resume` that the hospital gave, or that stands on the chain, makes words of its peer void."""
-        said, row = decode_commitment(signed.body), keeper.channel.l1
+        row = keeper.channel.l1
         void = row is not None and is_below_resume(row.sides[1 - keeper.side], said.size, said.height)
         return void or said.height < keeper.channel.row.peer_floor
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Gossip"]
 
 OVERHEARD = 0.5  # of batches and last words
-WITH_ENTRY = 0.3
+SHOWN_ENTRY = 0.1  # of words that somebody is shown: with an entry of the log as it is by then
+KEPT_ENTRY = 0.01  # of words that are overheard: as it is now, for it may be forgotten and written otherwise
 SHOWN = 4  # at once
 KEPT = 20  # of each side of a channel
 
@@ -38,22 +39,22 @@ class Gossip:
             return
         match send.type:
             case Message.BATCH:
-                self.keep(keeper.channel, open_stored(send.payload).commitment)
+                self.keep(keeper.channel, open_stored(send.payload).commitment, KEPT_ENTRY)
             case Message.SHUTDOWN:
-                self.keep(keeper.channel, decode_shutdown(send.payload).final)
+                self.keep(keeper.channel, decode_shutdown(send.payload).final, KEPT_ENTRY)
             case _:
                 pass
 
-    def keep(self, channel: Channel, signed: Signed) -> None:
+    def keep(self, channel: Channel, signed: Signed, entry_odds: float) -> None:
         """Words that the channel's own side signed, at times with an entry of its log as it is now."""
         words = self._words.setdefault((channel.id, channel.side), [])
-        words.append(self._with_entry(channel, signed))
+        words.append(self._with_entry(channel, signed, entry_odds))
         if len(words) > KEPT:
             del words[self._world.rng.randrange(len(words))]
 
-    def _with_entry(self, channel: Channel, signed: Signed) -> WordsSeen:
-        rng, size = self._world.rng, decode_commitment(signed.body).size
-        if not 0 < size <= channel.own.size or rng.random() >= WITH_ENTRY:
+    def _with_entry(self, channel: Channel, signed: Signed, odds: float) -> WordsSeen:
+        rng = self._world.rng
+        if rng.random() >= odds or not 0 < (size := decode_commitment(signed.body).size) <= channel.own.size:
             return WordsSeen(signed)
         try:
             return WordsSeen(signed, show(channel.readers[channel.side], rng.randrange(size), size))
@@ -63,7 +64,11 @@ class Gossip:
     def pick(self, keeper: "Keeper") -> list[WordsSeen]:
         """Some of what the peer of a hospital once signed."""
         words = self._words.get((keeper.id, 1 - keeper.side), [])
-        return self._world.rng.sample(words, min(len(words), SHOWN))
+        picked = self._world.rng.sample(words, min(len(words), SHOWN))
+        signer = self._world.peer_of(keeper).keepers.get(keeper.id)
+        if signer is None or signer.node.disk.is_hurt(keeper.id):
+            return picked
+        return [each if each.shown else self._with_entry(signer.channel, each.signed, SHOWN_ENTRY) for each in picked]
 
     def forget(self, channel: bytes) -> None:
         for side in (0, 1):

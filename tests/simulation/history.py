@@ -21,8 +21,8 @@ Trace = Callable[[str], None]
 Watch = Callable[[World], None]
 
 WORLD_EVENTS = 500_000  # of one world at most
-WORLD_MESSAGES = 8_000  # nor more of these: each costs a signature, and they are not alike for long
-WORLD_HOURS = 1.0  # and its storm lasts no longer, of its own time
+WORLD_MESSAGES = 4_000  # nor more of these: each costs a signature, and they are not alike for long
+WORLD_HOURS = 0.5  # and its storm lasts no longer, of its own time
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from l2.protocol.messages import (
 )
 from tests.simulation.genuine import SimKey
 
-__all__ = ["any_of", "bytes_changed", "malform", "other_heads", "other_resume", "words_changed"]
+__all__ = ["any_of", "bytes_changed", "malform", "other_heads", "other_resume", "size_of", "words_changed"]
 
 Key = tuple[int, SimKey]
 
@@ -224,3 +224,7 @@ def other_resume(rng: Random, resume: Resume, older: list[Commitment], kind: int
             return msgspec.structs.replace(resume, height=height)
         case _:
             return resume
+
+
+def size_of(signed: Signed) -> int:
+    return decode_commitment(signed.body).size

@@ -20,7 +20,6 @@ from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, ResumeChannel, Settle
 from l2.protocol import writer
 from l2.protocol.batch import decode_batch
-from l2.protocol.channel import Channel
 from l2.protocol.closing import checkpoint_heads
 from l2.protocol.events import Append, MessageReceived, Send, Submit
 from l2.protocol.handover import Handed, sign_handover
@@ -29,9 +28,9 @@ from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in, size_told
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
-from tests.simulation.malformed import any_of, bytes_changed, malform, other_heads, other_resume, words_changed
+from tests.simulation.malformed import any_of, bytes_changed, malform, other_heads, other_resume, size_of, words_changed
 from tests.simulation.node import Node
-from tests.simulation.workload import any_entries, opening_of, pay_for
+from tests.simulation.workload import any_entries, is_ended, opening_of, pay_for
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -191,7 +190,7 @@ class Mallory(Node):
         ended = {at for at, ending in peer.endings.items() if ending < own.seen}
         marks = peer.marks[: own.seen]
         grants = [at for at in range(max(0, len(marks) - 500), len(marks)) if marks[at] & KIND == GRANT]
-        grants = [at for at in grants if not marks[at] & VOID and _is_ended(channel, at, ended)]
+        grants = [at for at in grants if not marks[at] & VOID and is_ended(channel, at, ended)]
         busy = channel.queue or len(keeper.decided) + keeper.speaking >= 2
         if not grants or busy or not channel.may_sign():
             return False
@@ -267,7 +266,7 @@ class Mallory(Node):
                     self.remember(keeper, message)
                     keeper.post(message)
         if other.own.signed is not None and other.own.size > 0:
-            self.world.gossip.keep(other, other.own.signed)
+            self.world.gossip.keep(other, other.own.signed, 0.5)
         return True
 
     def _some_key(self) -> tuple[SimKey, int]:
@@ -356,7 +355,7 @@ class Mallory(Node):
         """Any word of the peer's, or one of its own that is older than what it posted: a newer one would betray it."""
         side = self.world.rng.randrange(2)
         posted = self.world.chain.channels[keeper.id].sides[keeper.side].posted.size
-        words = [word for word in self._words(keeper)[side] if side != keeper.side or _size(word) <= posted]
+        words = [word for word in self._words(keeper)[side] if side != keeper.side or size_of(word) <= posted]
         if not words:
             return False
         shown = self.world.rng.choice(words)
@@ -389,12 +388,3 @@ class Mallory(Node):
         """What its core asks of the chain is brought there, mostly."""
         if self.world.is_calm or self.world.rng.random() < 0.7:
             self.bring(submit)
-
-
-def _is_ended(channel: Channel, grant: int, ended: set[int]) -> bool:
-    entry = channel.fold.row(1 - channel.side, grant)[0]
-    return grant in ended or getattr(entry, "consent", None) in ended
-
-
-def _size(signed: Signed) -> int:
-    return decode_commitment(signed.body).size

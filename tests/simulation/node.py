@@ -262,6 +262,8 @@ class Node:
             return
         except (AssertionError, LookupError, Refused) as wrong:
             raise Violation("a start reads what was written", f"hospital {self.number}: {wrong!r}") from wrong
+        if channel.id != row.id:
+            raise Violation("a start reads what was written", f"hospital {self.number}: another channel's row")
         channel.is_copy = row.id in self.copies
         channel.key_window_ms = KEY_WINDOW_MS
         channel.batch_entries = self.world.weather.batch_entries

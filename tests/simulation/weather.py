@@ -42,7 +42,6 @@ CALM = Weather(kind="calm")
 # How much at once, and how often: bulk is written more seldom, so that every storm lasts for many blows.
 _PAUSES_MS = {
     1: (20, 60, 200),
-    5: (20, 60, 200),
     40: (60, 200, 800),
     300: (200, 800),
     900: (800, 3_000),
@@ -130,12 +129,14 @@ def pick_weather(rng: Random, kind: str | None = None) -> Weather:
     """One of the kinds, with its own volumes and fees."""
     weather = KINDS[kind or rng.choice(sorted(KINDS))]
     if weather.kind in ("betrayal", "absence"):  # long rather than busy: a betrayal takes its time
-        return replace(weather, append_ms=rng.choice((100, 300)), append_entries=3, fee=rng.choice((1, 5, 40)))
+        return replace(
+            weather, append_ms=rng.choice((100, 300)), append_entries=rng.choice((3, 300)), fee=rng.choice((1, 5, 40))
+        )
     entries = rng.choice(sorted(_PAUSES_MS))
     return replace(
         weather,
         append_ms=rng.choice(_PAUSES_MS[entries]),
         append_entries=entries,
-        batch_entries=rng.choice((1, 7, 100, 1_000, 1_000)),
+        batch_entries=rng.choice((1, 100, 1_000, 1_000, 4_000, 4_000)),
         fee=rng.choice((0, 1, 5, 40)),
     )

@@ -28,7 +28,7 @@ from l1.rules.log.entries import (
 from l1.rules.log.marks import ANSWERED, CONSENT, GRANT, REQUEST
 from l2.protocol.channel import Channel
 
-__all__ = ["Entries", "any_entries", "make_entries", "opening_of", "pay_for"]
+__all__ = ["Entries", "any_entries", "is_ended", "make_entries", "opening_of", "pay_for"]
 
 Entries = tuple[list[Entry], list[Terms]]
 
@@ -164,3 +164,9 @@ def any_entries(rng: Random, time: int, index: int) -> Entries:
         ([Access(time=max(time - 10_000, 0), grant=index)], [_ACCESS]),
     ]
     return rng.choice(made)
+
+
+def is_ended(channel: Channel, grant: int, ended: set[int]) -> bool:
+    """Whether a grant of the peer, or its consent, is among the entries that ended."""
+    entry = channel.fold.row(1 - channel.side, grant)[0]
+    return grant in ended or getattr(entry, "consent", None) in ended
