@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from client.bench.pair import Figures, groundwork, open_channels, percentile, two_hospitals, write_all
+from client.bench.pair import Figures, collect_garbage, groundwork, open_channels, percentile, two_hospitals, write_all
 from client.demo.world import open_world
 from client.driver import Measured
 from client.progress import Bars
@@ -41,6 +41,7 @@ async def bench_channel(
             for hospital, stream in writers:
                 await write_all(hospital, channel, stream.chunks(WARM_UP_UPDATES))
         prepared = [await trio.to_thread.run_sync(stream.chunks, each) for _, stream in writers]
+        collect_garbage()
         before, measured = await Figures.of(a, b), list[Measured]()
         with bars.stage("Measure", each * len(writers)) as advance:
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from client.bench.pair import groundwork, open_channels, two_hospitals, write_all
+from client.bench.pair import collect_garbage, groundwork, open_channels, two_hospitals, write_all
 from client.demo.world import open_world
 from client.progress import Bars
 
@@ -44,6 +44,7 @@ async def _measure(folder: Path, count: int, updates: int, seed: int, bars: Bars
                 chunks[channel] = stream.chunks(each, CHUNK_ENTRIES)
                 advance()
         waiting = iter(channels)
+        collect_garbage()
         with bars.stage("Measure", each * count) as advance:
 
             async def lane() -> None:

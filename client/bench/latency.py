@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from client.bench.pair import groundwork, open_channels, percentile, two_hospitals, write_all
+from client.bench.pair import collect_garbage, groundwork, open_channels, percentile, two_hospitals, write_all
 from client.demo.world import open_world
 from client.progress import Bars
 
@@ -38,6 +38,7 @@ async def bench_latency(folder: Path, rates: Sequence[int], seconds: float, *, s
             each = max(1, round(rate * EVERY_S))
             chunks = [stream.chunk(each) for _ in range(round(rate * seconds / each))]
             late: list[float] = []
+            collect_garbage()
             with bars.stage(f"{rate:,} updates a second", len(chunks)) as advance:
                 began = time.monotonic()
 
