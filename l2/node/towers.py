@@ -14,13 +14,12 @@ import structlog
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.rules.commitment import decode_commitment
 from l1.rules.transactions import Delegate
 from l2.desk.watch_words import TowerView, TowerWanted
 from l2.node.folder import TOWERS_FILE
 from l2.node.hospital import Hospital
-from l2.protocol.channel import stored_commitment
-from l2.protocol.handover import Handed, sign_handover
+from l2.protocol.channel import Channel, stored_commitment
+from l2.protocol.handover import NOTHING, Age, Handed, age_of, age_of_signed, sign_handover
 from l2.protocol.limits import HANDED_MAX
 from l2.protocol.phases import Phase
 from l2.vigil import HandedOver, Watchtower
@@ -47,7 +46,7 @@ class Feed:
 
     def __init__(self, hospital: Hospital, tower: bytes, url: str) -> None:
         self.hospital, self.tower, self.url = hospital, tower, url
-        self.given: dict[bytes, int] = {}
+        self.given: dict[bytes, Age] = {}
         self.trouble = ""
         self.scope = trio.CancelScope()
         self._store = ""
@@ -63,12 +62,12 @@ class Feed:
                     wait_s = PACE_S if await self._hand_over(asked) else min(2 * wait_s, RETRY_S_MAX)
 
     def behind(self) -> list[bytes]:
-        """Channels of whose peers we hold more than the tower has."""
+        """Channels of whose peers we hold newer words than the tower has."""
         return [
             keeper.channel.id
             for keeper in self.hospital.keepers.values()
             if keeper.channel.phase is not Phase.SETTLED
-            and keeper.channel.peer.size > self.given.get(keeper.channel.id, 0)
+            and _age(keeper.channel) > self.given.get(keeper.channel.id, NOTHING)
         ]
 
     async def _hand_over(self, asked: Watchtower) -> bool:
@@ -89,10 +88,10 @@ class Feed:
         return True
 
     async def look(self, asked: Watchtower) -> None:
-        """A tower that lost its disk is handed everything again."""
+        """[HAND-6] A tower that has started again may have another disk, or an older one: it is handed everything."""
         found = (await asked.status()).store
         if self._store not in ("", found):
-            log.warning("a tower lost its disk", tower=self.tower[:4].hex(), url=self.url)
+            log.info("a tower started again", tower=self.tower[:4].hex(), url=self.url)
             self.given.clear()
         self._store = found
 
@@ -117,7 +116,7 @@ class Feed:
         refused = {bytes.fromhex(each.channel): each for each in said.refused}
         for each in handed:
             if (why := refused.get(each.channel)) is None:
-                self.given[each.channel] = decode_commitment(each.commitment.body).size
+                self.given[each.channel] = age_of_signed(each.commitment)
                 self._not_before.pop(each.channel, None)
             else:
                 self._not_before[each.channel] = later_s
@@ -213,6 +212,12 @@ class Towers:
             file.flush()
             os.fsync(file.fileno())
         part.replace(self._path)
+
+
+def _age(channel: Channel) -> Age:
+    """Of the peer's newest words."""
+    head = channel.peer
+    return NOTHING if head.commitment is None or head.signed is None else age_of(head.commitment, head.signed.key)
 
 
 def _read(path: Path) -> list[_Place]:

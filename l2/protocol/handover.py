@@ -11,13 +11,27 @@ from msgspec import Meta
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
-from l1.ground.fields import AccountId, ChannelId, Digest
+from l1.ground.fields import AccountId, ChannelId, Digest, Height, Size
 from l1.ground.limits import VERSION
 from l1.ground.signing import Context, Purpose, Signer, open_signed
-from l1.rules.commitment import Signed, sign_shape
+from l1.rules.commitment import Commitment, KeyNumber, Signed, decode_commitment, sign_shape
 from l2.protocol.limits import HANDED_MAX, HANDOVER_BYTES_MAX
 
-__all__ = ["Handed", "Handover", "open_handover", "peek_handover", "sign_handover"]
+__all__ = [
+    "NOTHING",
+    "Age",
+    "Handed",
+    "Handover",
+    "age_of",
+    "age_of_signed",
+    "open_handover",
+    "peek_handover",
+    "sign_handover",
+]
+
+Age = tuple[Height, Size, KeyNumber]
+"""[HAND-4] What makes words newer than others of the same side."""
+NOTHING: Age = (0, 0, 0)
 
 
 class Handed(Shape, frozen=True):
@@ -39,6 +53,19 @@ class Handover(Shape, frozen=True):
 
 _decode_signed = decoder(Signed, bytes_max=HANDOVER_BYTES_MAX, what="handover")
 _decode_body = decoder(Handover, bytes_max=HANDOVER_BYTES_MAX, what="handover")
+
+
+def age_of(said: Commitment, key: int) -> Age:
+    """Their height, then their size, then the number of the key that signed them.
+
+    Heights never fall along a log, so greater sizes are newer; but for words that a `resume` made void: what was signed
+    after it stands at a greater height, with the same size or a smaller one.
+    """
+    return said.height, said.size, key
+
+
+def age_of_signed(signed: Signed) -> Age:
+    return age_of(decode_commitment(signed.body), signed.key)
 
 
 def sign_handover(

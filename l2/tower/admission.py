@@ -1,7 +1,7 @@
 """Whose words a handover holds, and which of them a tower keeps. It knows no chain, no disk and no operator.
 
 [HAND-1] A hospital's own words, for this tower. [HAND-2] Only a hospital that names it on the chain is served.
-[HAND-3] Each commitment is the peer's own words in a channel of that hospital. [HAND-4] The greatest size is kept.
+[HAND-3] Each commitment is the peer's own words in a channel of that hospital. [HAND-4] The newest is kept.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from l1.rules.commitment import Signed, decode_commitment, open_commitment
 from l1.rules.keys import key_counts
 from l1.rules.state import Channel, Hospital, Phase
 from l1.rules.transactions import CHANNEL
-from l2.protocol.handover import Handed, Handover, open_handover
+from l2.protocol.handover import Handed, Handover, age_of_signed, open_handover
 from l2.tower.judging import Book, judge, note_newer
 from l2.tower.rows import Held, Known, side_key
 
@@ -69,7 +69,7 @@ def keep(book: Book, new: Good, height: int, tower: bytes) -> bool:
     held = book.held(new.key)
     if held is None and new.row is None:
         return False  # it was settled while we looked
-    if held is not None and held.size >= new.held.size:
+    if held is not None and age_of_signed(held.signed) >= age_of_signed(new.held.signed):
         return False
     book.hold(new.key, new.held)
     if new.row is not None:

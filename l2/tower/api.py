@@ -123,7 +123,6 @@ class Handlers:
         tower = self._tower
         with tower.store.reading() as rows:
             counts = {name: rows.count(name) for name in ("held", "answers", "waiting")}
-            store_id = rows.id
         return TowerStatus(
             name=tower.name,
             tower=tower.account.hex(),
@@ -135,7 +134,7 @@ class Handlers:
             closes=counts["answers"],
             waiting=counts["waiting"],
             bytes=tower.store.size_bytes(),
-            store=store_id.hex(),
+            store=tower.store.id.hex(),
         )
 
     async def status(self, _: Request) -> Response:

@@ -35,7 +35,7 @@ def _place(database: str, key: bytes) -> bytes:
 
 
 def _add_checksums(environment: Any, writing: Any) -> None:
-    """1 → 2: a row gets its checksum, and the store its name. What an older program wrote is taken at its word."""
+    """1 → 2: a row gets its checksum. What an older program wrote is taken at its word."""
     for database in _SEALED:
         with writing.cursor(db=environment.open_db(database.encode(), txn=writing)) as cursor:
             at_one = cursor.first()
@@ -43,7 +43,6 @@ def _add_checksums(environment: Any, writing: Any) -> None:
                 key, value = bytes(cursor.key()), bytes(cursor.value())
                 cursor.put(key, seal_row(_place(database, key), value))
                 at_one = cursor.next()
-    writing.put(b"id", os.urandom(ID_BYTES), db=environment.open_db(b"meta", txn=writing))
 
 
 MIGRATIONS: tuple[Migration, ...] = (_add_checksums,)  # from each schema to the next, in order
@@ -129,13 +128,6 @@ class Change:
         row = self._get("meta", b"height")
         return None if row is None else int.from_bytes(row, "big")
 
-    @property
-    def id(self) -> bytes:
-        """Made with the store: who lost it has another."""
-        row = self._get("meta", b"id")
-        assert row is not None
-        return row
-
     def put_height(self, height: int) -> None:
         self._put("meta", b"height", height.to_bytes(8, "big"))
 
@@ -184,11 +176,11 @@ class TowerStore:
     def __init__(self, path: Path) -> None:
         """Open or create. Raises `LocalError` for a damaged file or a newer schema."""
         self.path = path
+        self.id = os.urandom(ID_BYTES)  # [HAND-6] of this opening: a copy that was put back would bear a stored one too
         check_whole(path, DAMAGED)
         try:
             self._environment = lmdb.open(str(path), map_size=MAP_BYTES, max_dbs=len(_DATABASES), subdir=False)
-            fresh = {b"id": os.urandom(ID_BYTES)}
-            self._databases = bring_up_to_date(self._environment, path, _DATABASES, MIGRATIONS, fresh)
+            self._databases = bring_up_to_date(self._environment, path, _DATABASES, MIGRATIONS)
         except lmdb.Error as error:
             raise LocalError(f"{path} cannot be opened ({error})", DAMAGED) from None
 

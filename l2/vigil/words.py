@@ -7,7 +7,7 @@ __all__ = ["AnswerView", "HandedOver", "NotHeld", "TowerStatus"]
 
 class TowerStatus(msgspec.Struct, frozen=True):
     """How a tower stands. `tower` is its account on the chain, `key` the public key that it was made of; `store` names
-    its disk: another one holds nothing of what was handed over before."""
+    this opening of its disk: [HAND-6] at another one, what was handed over before may be lacking."""
 
     name: str
     tower: str

@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 from l1.ground.faults import Refused
-from l1.rules.commitment import decode_commitment
 from l2.protocol.channel import stored_commitment
-from l2.protocol.handover import Handed, sign_handover
+from l2.protocol.handover import NOTHING, Age, Handed, age_of_signed, sign_handover
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged
 from tests.simulation.tower import Tower
@@ -26,7 +25,7 @@ class Feed:
 
     def __init__(self, node: "Node", tower: Tower) -> None:
         self._node, self.tower, self._process = node, tower, node.process
-        self._given: dict[bytes, int] = {}
+        self._given: dict[bytes, Age] = {}
         self._store: int | None = None
         self._is_due = False
         self.wake()
@@ -55,7 +54,7 @@ class Feed:
             except Damaged:
                 continue  # it is found out when the channel reads it
             is_over = keeper.channel.phase is Phase.SETTLED
-            if signed is not None and not is_over and _size(signed.body) > self._given.get(channel, 0):
+            if signed is not None and not is_over and age_of_signed(signed) > self._given.get(channel, NOTHING):
                 found.append(Handed(channel=channel, commitment=signed))
         return found
 
@@ -72,31 +71,27 @@ class Feed:
             key, number, chain=world.chain.id, hospital=node.id, tower=tower.account, handed=handed
         )  # fmt: skip
         world.auditor.towers.handed(node, tower, data)
-        sizes = {each.channel: _size(each.commitment.body) for each in handed}
+        ages = {each.channel: age_of_signed(each.commitment) for each in handed}
 
         def said(store: int, refused: dict[bytes, Refused]) -> None:
             if self._is_alive():
-                self._heard(store, {} if b"" in refused else sizes, refused)
+                self._heard(store, {} if b"" in refused else ages, refused)
 
         if world.rng.random() >= LOST:
             world.after(world.delay(), tower.take, data, said)
         world.after(LATER_MS, self._again)  # whether or not an answer comes
 
-    def _heard(self, store: int, sizes: dict[bytes, int], refused: dict[bytes, Refused]) -> None:
+    def _heard(self, store: int, ages: dict[bytes, Age], refused: dict[bytes, Refused]) -> None:
         if self._store not in (None, store):
             self._given.clear()
         self._store = store
-        self._given |= {channel: size for channel, size in sizes.items() if channel not in refused}
+        self._given |= {channel: age for channel, age in ages.items() if channel not in refused}
 
     def _look(self) -> None:
-        """[HAND-6] A tower with another disk than before is handed everything again."""
+        """[HAND-6] A tower that has started again is handed everything."""
         if self._is_alive():
             tower = self.tower
             if tower.is_up and self._store not in (None, tower.book.store):
                 self._heard(tower.book.store, {}, {})
                 self.wake()
             self._node.world.after(LOOK_MS, self._look)
-
-
-def _size(body: bytes) -> int:
-    return decode_commitment(body).size

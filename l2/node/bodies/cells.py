@@ -182,10 +182,11 @@ class Cells:
         gone already is no fault."""
         ordered = sorted(cells, key=lambda cell: (cell.file, cell.offset))
         for name, group in groupby(ordered, key=lambda cell: cell.file):
-            path = self.path(name)
-            if not path.exists():
-                continue
-            with path.open("r+b") as file:
+            try:
+                file = self.path(name).open("r+b")
+            except FileNotFoundError:
+                continue  # tidied away, perhaps a moment ago
+            with file:
                 for cell in group:
                     file.seek(cell.offset)
                     file.write(bytes(HEAD_BYTES + min(cell.size, SEALED_CHUNK_BYTES)))

@@ -12,6 +12,7 @@ from l1.rules.transactions import Challenge, Close, Delegate, Settle, account_of
 from l2.protocol.answer_proof import check_answer, load_answer
 from l2.tower.rows import Stand, side_key
 from l2.tower.store import StoreFailed
+from l2.vigil import HandedOver
 from tests.unit.l1.rules.world import refuses
 from tests.unit.l1.world import REGISTRAR
 from tests.unit.l2.tower.town import BOND, TOWER, WINDOW_MS, Town
@@ -215,6 +216,24 @@ async def test_only_the_peers_own_words_are_held(tmp_path: Path) -> None:
         assert held.size == 7
         await watch.watch([channel], size=3)  # older words, again: no harm
         assert watch.held(channel) == held
+
+
+async def test_words_from_after_a_resume_count_more_than_greater_ones_from_before(tmp_path: Path) -> None:
+    """[HAND-4] Bob went back to an old copy and said so; Alice signs anew, and closes stale."""
+    async with watched(tmp_path) as (town, watch, [channel]), watch.running():
+        await watch.watch([channel])
+        height = town.chain.tip.height
+        await town.do(town.a.channel, town.resumes(channel, 0, 1, height=height))
+        for size in (7, 8):
+            said = await watch.hand((channel, town.says(channel, 0, size, seen=2, height=height)))
+            assert said == HandedOver(held=1)
+        await watch.watch([channel])  # what is void already, again: no harm
+        stale = Close(channel=channel, own=town.says(channel, 0, 2, height=height), peer=None, lost=False)
+        await town.do(town.a.root, stale)
+        await watch.turn(2)
+        assert watch.stand(channel) == Stand.ANSWERED
+        assert row_of(town, channel).stale
+        assert row_of(town, channel).sides[0].posted.size == 8
 
 
 async def test_a_damaged_row_ends_the_process(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from l1.ground.signing import Context, PrivateKey, Purpose, sign
 from l1.node.api import make_app
 from l1.node.chain import Chain
 from l1.reader import Reader
-from l1.rules.commitment import Commitment, Opening, Signed, channel_id, sign_shape
+from l1.rules.commitment import Commitment, Opening, Resume, Signed, channel_id, sign_shape
 from l1.rules.state import decode_account
-from l1.rules.transactions import Action, Close, Open, Transfer, account_of, sign_transaction
+from l1.rules.transactions import Action, Close, Open, ResumeChannel, Transfer, account_of, sign_transaction
 from tests.unit.l1.rules.world import Party, admission, head_of, key_named, party
 from tests.unit.l1.world import ALICE, REGISTRAR, Clock, open_chain, propose
 
@@ -121,6 +121,21 @@ class Town:
         )
         context = Context(chain=self.chain.id, channel=channel)
         return sign_shape(signer or self.side(side).channel, 1, Purpose.COMMITMENT, context, words)
+
+    def resumes(self, channel: bytes, side: int, size: int, *, height: int) -> ResumeChannel:
+        """A side shows that its peer held so much of its log when it started again."""
+        words = Resume(
+            version=VERSION,
+            chain=self.chain.id,
+            channel=channel,
+            side=side,
+            height=height,
+            size=size,
+            root=head_of(size, "ab"[side]).root,
+        )
+        context = Context(chain=self.chain.id, channel=channel)
+        signed = sign_shape(self.side(1 - side).channel, 1, Purpose.RESUME, context, words)
+        return ResumeChannel(channel=channel, resume=signed)
 
     def side(self, side: int) -> Party:
         return (self.a, self.b)[side]
