@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ import pytest
 import trio
 
 from client.demo.patients import generate_patients
-from client.demo.world import Hospital
+from client.demo.records import READER, YEAR_MS, permit_all
+from client.demo.world import Hospital, now_ms, wait_until
+from l2.desk import words
 from tests.fhir import FhirStore, serving
-from tests.processes.hospitals import pair
+from tests.processes.hospitals import open_channel, pair
 
 pytestmark = pytest.mark.slow
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 DICOM = Path(pydicom.__file__).parent / "data" / "test_files"
 TOKEN = "token-of-the-server"
+CROWD = 100
+PATIENCE_S = 90.0
 
 
 async def command(hospital: Hospital, *arguments: str, status: int = 0, as_json: bool = True) -> Any:
@@ -171,14 +176,46 @@ async def test_records_come_in_are_found_shown_and_exported(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared data set is not beside this checkout")
-async def test_every_file_of_the_shared_data_is_accounted_for(tmp_path: Path) -> None:
+async def test_every_file_of_the_shared_data_is_accounted_for_shared_and_fetched(tmp_path: Path) -> None:
     files = sorted(path for path in DATA.rglob("*") if path.is_file())
-    async with pair(tmp_path) as (_, a, _b):
+    async with pair(tmp_path) as (_, a, b):
         report = await command(a, "add", str(DATA))
         assert sorted(row["file"] for row in report["added"]) == list(map(str, files))
         assert report["refused"] == report["skipped"] == []
-        digests = {view["digest"] for view in await command(a, "list")}
-    for path in files:
-        content = path.read_bytes()
-        opened = gzip.decompress(content) if path.suffix == ".gz" else content
-        assert hashlib.sha256(opened).hexdigest() in digests, path.name
+        views = await command(a, "list")
+        received = await share_all(a, b, views)
+    assert sorted(received) == sorted(view["digest"] for view in views)
+    assert {digest_of(path) for path in files} == set(received)
+
+
+def digest_of(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha256(gzip.decompress(content) if path.suffix == ".gz" else content).hexdigest()
+
+
+async def share_all(a: Hospital, b: Hospital, views: list[dict[str, Any]]) -> list[str]:
+    """Under a consent of each patient every record goes to the other hospital, which opens it: the digests."""
+    channel = await open_channel(a, b)
+    until_ms = now_ms() + YEAR_MS
+    for patient in {view["subject"] for view in views}:
+        await a.desk.grant_consent(permit_all(channel, patient, (READER["purpose"],), until_ms))
+    share = words.Share(channel=channel, purposes=(READER["purpose"],))
+    digests: list[str] = []
+    ids = [view["record"] for view in views]
+    for at in range(0, len(ids), CROWD):
+        for record in await fetched(b, channel, await a.desk.share_many(ids[at : at + CROWD], share)):
+            digests.append(hashlib.sha256(await b.desk.content(record, **READER)).hexdigest())
+    return digests
+
+
+async def fetched(b: Hospital, channel: str, grants: Sequence[int]) -> list[str]:
+    """What the other hospital calls the records of these grants, once all have come."""
+    records: list[str] = []
+
+    async def all_came() -> bool:
+        left = await b.desk.fetch_many(channel, grants)
+        records[:] = [one.record for one in left if one.record is not None]
+        return len(records) == len(grants)
+
+    await wait_until("all records came", all_came, PATIENCE_S)
+    return records
