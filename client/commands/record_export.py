@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import msgspec
+import trio
 
 from client.commands.record import find_record, record, search_options, search_query, with_who
 from client.output import Result, rows_table, verb
@@ -22,7 +23,8 @@ from l2.desk.words import RecordView
 __all__ = ["export"]
 
 Row = dict[str, Any]
-Put = Callable[[RecordView, bytes], Awaitable[Row]]
+Who = dict[str, str]
+Put = Callable[[Desk, RecordView, Who], Awaitable[Row]]
 
 
 @verb(record, "export")
@@ -75,7 +77,7 @@ async def export(
     return _shown(rows)
 
 
-async def _each(desk: Desk, found: list[RecordView], who: dict[str, str], put: Put) -> list[Row]:
+async def _each(desk: Desk, found: list[RecordView], who: Who, put: Put) -> list[Row]:
     from client.progress import show_progress
 
     rows: list[Row] = []
@@ -83,7 +85,7 @@ async def _each(desk: Desk, found: list[RecordView], who: dict[str, str], put: P
         for view in found:
             row = {"record": view.record, "state": "refused", "where": "", "reason": ""}
             try:
-                row |= await put(view, await desk.content(view.record, **who))
+                row |= await put(desk, view, who)
             except (Refused, LocalError) as error:
                 row["reason"] = error.cause if isinstance(error, LocalError) else str(error)
                 await desk.status()  # if the hospital has gone, that is what to say
@@ -93,13 +95,18 @@ async def _each(desk: Desk, found: list[RecordView], who: dict[str, str], put: P
 
 
 def _to_files(to_dir: Path, *, dicom: bool) -> Put:
-    from client.records.folders import dicom_path, manifest_row, plain_path, write_record
+    from client.records.folders import dicom_path, manifest_row, place_part, plain_path, write_part
 
-    async def put(view: RecordView, content: bytes) -> Row:
+    async def put(desk: Desk, view: RecordView, who: Who) -> Row:
         if dicom and view.media_type != "DICOM":
             return {"state": "left out", "reason": "no DICOM"}
-        path, known = write_record(to_dir, dicom_path(content) if dicom else plain_path(view), content, view.record)
-        row = manifest_row(view, path, content)
+        part = await write_part(to_dir, desk.content_pieces(view.record, **who), view.record)
+        try:
+            wanted = await trio.to_thread.run_sync(dicom_path, part.file) if dicom else plain_path(view)
+            path, known = await trio.to_thread.run_sync(place_part, to_dir, wanted, part, view.record)
+        finally:
+            part.file.unlink(missing_ok=True)
+        row = manifest_row(view, path, part.sha256)
         return {"state": "known" if known else "written", "where": str(to_dir / path), "manifest": row}
 
     return put
@@ -116,10 +123,10 @@ def _note(to_dir: Path, rows: list[Row]) -> None:
 def _to_server(server: Any, *, each: bool) -> Put:
     from client.records.fhir_push import NOT_FHIR, push
 
-    async def put(_: RecordView, content: bytes) -> Row:
-        taken, why = await push(server, content, each=each)
-        if why == NOT_FHIR:
-            return {"state": "left out", "reason": why}
+    async def put(desk: Desk, view: RecordView, who: Who) -> Row:
+        if not view.media_type.startswith("FHIR"):
+            return {"state": "left out", "reason": NOT_FHIR}
+        taken, why = await push(server, await desk.content(view.record, **who), each=each)
         return {"state": "refused" if why else "written", "where": f"{taken} resources", "reason": why}
 
     return put

@@ -8,14 +8,25 @@ Names come from records, so from anybody: they are reduced to letters that no fi
 import hashlib
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from l1.ground.faults import LocalError
 from l2.desk.words import RecordView
 from l2.records import read_header
+from l2.records.limits import HEADER_BYTES_MAX
 
-__all__ = ["MANIFEST", "dicom_path", "manifest_row", "plain_path", "write_manifest", "write_record"]
+__all__ = [
+    "MANIFEST",
+    "Part",
+    "dicom_path",
+    "manifest_row",
+    "place_part",
+    "plain_path",
+    "write_manifest",
+    "write_part",
+]
 
 MANIFEST = "manifest.json"
 NAME_CHARS_MAX = 100
@@ -45,39 +56,81 @@ def plain_path(view: RecordView) -> Path:
     return Path(_plain(view.subject, "no-patient")) / f"{stem}{suffix}"
 
 
-def dicom_path(content: bytes) -> Path:
+def dicom_path(file: Path) -> Path:
     """Patient, study, series and instance. Raises `LocalError` for a header that names no instance."""
-    header = read_header(content, _DICOM_LEVELS)
-    try:
-        said = [str(header.get(name) or "") for name in _DICOM_LEVELS]
-    except Exception:  # values are decoded when they are asked for
-        said = [""]
-    if not said[-1]:
+    patient, *uids = _levels(file, HEADER_BYTES_MAX) or _levels(file, -1) or ["", ""]
+    if not uids[-1]:
         raise LocalError("the DICOM header names no instance", "Export it without --dicom.")
-    patient, *uids = said
     levels = [_plain(patient, "no-patient"), *(_plain(uid, "unknown") for uid in uids)]
     return Path(*levels[:-1]) / f"{levels[-1]}.dcm"
 
 
-def write_record(folder: Path, path: Path, content: bytes, record: str) -> tuple[Path, bool]:
+def _levels(file: Path, size: int) -> list[str] | None:
+    """What the first bytes of a file say of its place, if they name an instance: nearly always they do."""
+    with file.open("rb") as opened:
+        header = read_header(opened.read(size), _DICOM_LEVELS)
+    try:
+        said = [str(header.get(name) or "") for name in _DICOM_LEVELS]
+    except Exception:  # values are decoded when they are asked for
+        return None
+    return said if said[-1] else None
+
+
+class Part(NamedTuple):
+    """A content that has come whole, under a name of its own in the folder, until it has its place."""
+
+    file: Path
+    sha256: str
+
+
+async def write_part(folder: Path, pieces: AsyncIterator[bytes], record: str) -> Part:
+    """Raises `LocalError`, and whatever the pieces raise; then nothing is left."""
+    file, seen = folder / f".{record}.part", hashlib.sha256()
+    try:
+        with _new_file(file) as opened:
+            async for piece in pieces:
+                seen.update(piece)
+                opened.write(piece)
+    except BaseException as error:
+        file.unlink(missing_ok=True)
+        raise (_unwritten(file, error) if isinstance(error, OSError) else error) from None
+    return Part(file, seen.hexdigest())
+
+
+def _new_file(file: Path) -> BinaryIO:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file.open("wb")
+
+
+def place_part(folder: Path, path: Path, part: Part, record: str) -> tuple[Path, bool]:
     """Where the record lies, relative to the folder, and whether it was there already. Raises `LocalError`."""
     for number in range(3):
         # A name that is taken by something else gets the record's id beside it, first its begin, then all of it.
         beside = ("", f".{record[:8]}", f".{record}")[number]
         target = path.with_name(f"{path.stem}{beside}{path.suffix}")
-        whole = folder / target
+        if _is_same(whole := folder / target, part):
+            return target, True
         try:
             whole.parent.mkdir(parents=True, exist_ok=True)
-            if whole.is_file() and whole.stat().st_size == len(content) and whole.read_bytes() == content:
-                return target, True
-            with open(whole, "xb") as file:
-                file.write(content)
+            whole.open("xb").close()  # ours from here on
+            part.file.replace(whole)
         except FileExistsError:
             continue
         except OSError as error:
-            raise LocalError(f"{whole} cannot be written ({error.strerror})", "Name another folder.") from None
+            raise _unwritten(whole, error) from None
         return target, False
     raise LocalError(f"{folder / path} is taken by something else", "Name an empty folder.")
+
+
+def _is_same(file: Path, part: Part) -> bool:
+    if not file.is_file() or file.stat().st_size != part.file.stat().st_size:
+        return False
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest() == part.sha256
+
+
+def _unwritten(file: Path, error: OSError) -> LocalError:
+    return LocalError(f"{file} cannot be written ({error.strerror})", "Name another folder.")
 
 
 def write_manifest(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -91,11 +144,11 @@ def write_manifest(folder: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps({"files": list(files.values())}, indent=2) + "\n")
 
 
-def manifest_row(view: RecordView, path: Path, content: bytes) -> dict[str, Any]:
+def manifest_row(view: RecordView, path: Path, sha256: str) -> dict[str, Any]:
     return {
         "file": str(path),
         "record": view.record,
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": sha256,
         "origin": view.origin,
         "label": view.label,
         "root": view.root,

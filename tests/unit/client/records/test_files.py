@@ -1,15 +1,18 @@
 """Files in folders, names that come from anybody, and what a record says."""
 
+import hashlib
 import json
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from client.output import printable
 from client.records.files import find_files, read_pieces
-from client.records.folders import plain_path, write_manifest, write_record
+from client.records.folders import place_part, plain_path, write_manifest, write_part
 from client.records.summary import summarise
-from l1.ground.faults import LocalError
+from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk.words import RecordView
 
 
@@ -41,16 +44,38 @@ def test_names_stay_in_the_folder(name: str, subject: str, path: str) -> None:
     assert plain_path(view(name, subject)) == Path(path)
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+async def written(folder: Path, path: Path, content: bytes, record: str) -> tuple[Path, bool]:
+    part = await write_part(folder, in_pieces(content), record)
+    assert part.sha256 == hashlib.sha256(content).hexdigest()
+    try:
+        return place_part(folder, path, part, record)
+    finally:
+        part.file.unlink(missing_ok=True)
+
+
+async def in_pieces(content: bytes, *, fails: bool = False) -> AsyncIterator[bytes]:
+    for at in range(len(content)):
+        yield content[at : at + 1]
+    if fails:
+        raise Refused(Fault.BAD_DIGEST, "the last piece is not what was granted")
+
+
+async def test_nothing_is_written_over(tmp_path: Path) -> None:
     at = Path("p1/a.json")
-    assert write_record(tmp_path, at, b"one", "aa" * 16) == (at, False)
-    assert write_record(tmp_path, at, b"one", "aa" * 16) == (at, True)
-    other, known = write_record(tmp_path, at, b"two", "bb" * 16)
+    assert await written(tmp_path, at, b"one", "aa" * 16) == (at, False)
+    assert await written(tmp_path, at, b"one", "aa" * 16) == (at, True)
+    other, known = await written(tmp_path, at, b"two", "bb" * 16)
     assert (str(other), known) == ("p1/a.bbbbbbbb.json", False)
     assert (tmp_path / at).read_bytes() == b"one"
     (tmp_path / "p2").symlink_to(tmp_path / "p1" / "a.json")
     with pytest.raises(LocalError, match="taken by something else"):
-        write_record(tmp_path, Path("p2/a.json"), b"three", "cc" * 16)
+        await written(tmp_path, Path("p2/a.json"), b"three", "cc" * 16)
+
+
+async def test_what_did_not_come_whole_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        await write_part(tmp_path, in_pieces(b"one", fails=True), "aa" * 16)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_manifest_grows_and_is_nobody_elses(tmp_path: Path) -> None:
