@@ -4,7 +4,7 @@ The keeper is the only one that touches the channel's core. Others leave events 
 lines bring messages and carry off what the core wants sent. It knows no HTTP, no records and no policy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -52,6 +52,7 @@ INBOX_EVENTS = 256  # then whoever brings more waits, and so does the peer
 OUTBOX_MESSAGES = 4_096  # far more than the window lets through: a peer that takes nothing is cut off
 OUTBOX_BUSY = 256  # then what a peer lacks of the logs waits until it has taken what is on its way [REC-5]
 EVENTS_PER_STEP = 64  # how much of the inbox one sync may cover
+STEP_BYTES = 32 * 1024  # of messages: then they are answered, so that two hospitals work at once and not in turns
 STEPS_AHEAD = 4  # decided while earlier ones are being written; little enough to forget in a crash
 TICK_S = 1.0
 
@@ -80,6 +81,7 @@ class _Heard:
 
     line: int
     events: Sequence[Connected | Disconnected | MessageReceived]
+    size: int = 0  # bytes of the messages
 
 
 _Item = Event | _Request | _Heard
@@ -94,6 +96,25 @@ def _drain(inbox: trio.MemoryReceiveChannel[T], taken: list[T], most: int) -> li
         while len(taken) < most:
             taken.append(inbox.receive_nowait())
     return taken
+
+
+def _size(item: _Item) -> int:
+    return item.size if isinstance(item, _Heard) else 0
+
+
+def _portions(line: int, messages: Sequence[tuple[int, bytes]]) -> Iterator[_Heard]:
+    """What came at once and is known, as much at a time as is enough for a step."""
+    known: list[MessageReceived] = []
+    size = 0
+    for type_, payload in messages:
+        if type_ in KNOWN:
+            known.append(MessageReceived(type_, payload))
+            size += len(payload)
+        if size >= STEP_BYTES:
+            yield _Heard(line, known, size)
+            known, size = [], 0
+    if known:
+        yield _Heard(line, known, size)
 
 
 class Keeper:
@@ -144,8 +165,8 @@ class Keeper:
                     await self._take([])
 
     async def _take(self, items: list[_Item]) -> None:
-        """One step for all news that has arrived, and one for each request among it."""
-        _drain(self._inbox, items, EVENTS_PER_STEP)
+        """One step for all news that has arrived, as far as one step may go, and one for each request among it."""
+        self._gather(items)
         events: list[Event] = []
         for item in items:
             if isinstance(item, _Heard):
@@ -160,6 +181,13 @@ class Keeper:
         for item in items:
             if isinstance(item, _Request):
                 await self._meet(item)
+
+    def _gather(self, items: list[_Item]) -> None:
+        size = sum(map(_size, items))
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while len(items) < EVENTS_PER_STEP and size < STEP_BYTES:
+                items.append(item := self._inbox.receive_nowait())
+                size += _size(item)
 
     async def _decide(self, events: Sequence[Event]) -> None:
         await self._decided_in.send(self._step(events))
@@ -335,10 +363,8 @@ class Keeper:
 
     async def _receive_all(self, line: Line, number: int) -> None:
         while True:
-            heard = await line.receive_many()
-            known = [MessageReceived(type_, payload) for type_, payload in heard if type_ in KNOWN]
-            if known:
-                await self._inbox_in.send(_Heard(number, known))
+            for heard in _portions(number, await line.receive_many()):
+                await self._inbox_in.send(heard)
 
     async def _send_all(
         self, line: Line, outbox: trio.MemoryReceiveChannel[tuple[int, bytes]], scope: trio.CancelScope
