@@ -167,6 +167,7 @@ class Auditor:
         for size in [size for size in signer.said if size > resume.size]:
             if signer.said[size].height < resume.height:
                 del signer.said[size]
+                signer.key = 0  # the key of what is left is not kept; a newer one may have signed only what is void
         signer.largest = max(signer.said, default=0)
         kept = [size for size in signer.said if signer.top is not None and size <= signer.top.size]
         signer.top = signer.said[max(kept)] if kept else None

@@ -32,6 +32,8 @@ class Contradictions:
             return
         if not channel.resumed or channel.held:
             return
+        if keeper.node.disk.is_hurt(keeper.id):
+            return  # what cannot be read cannot be compared either
         for event in events:
             signed: Signed | None = None
             if isinstance(event, MessageReceived) and event.type == Message.BATCH and channel.established:
