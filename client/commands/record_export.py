@@ -15,7 +15,7 @@ from client.places import hospital_option
 from client.records.options import fhir_options, fhir_server
 from client.units import codes
 from client.wording import short
-from l1.ground.codes import PurposeOfUse, Role
+from l1.ground.codes import MediaType, PurposeOfUse, Role
 from l1.ground.faults import LocalError, Refused
 from l2.desk import Desk
 from l2.desk.words import RecordView
@@ -122,9 +122,10 @@ def _note(to_dir: Path, rows: list[Row]) -> None:
 
 def _to_server(server: Any, *, each: bool) -> Put:
     from client.records.fhir_push import NOT_FHIR, push
+    from l2.records import is_divisible
 
     async def put(desk: Desk, view: RecordView, who: Who) -> Row:
-        if not view.media_type.startswith("FHIR"):
+        if not is_divisible(MediaType[view.media_type]):
             return {"state": "left out", "reason": NOT_FHIR}
         taken, why = await push(server, await desk.content(view.record, **who), each=each)
         return {"state": "refused" if why else "written", "where": f"{taken} resources", "reason": why}

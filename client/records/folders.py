@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
+from client.records.saving import save_pieces
 from l1.ground.faults import LocalError
+from l1.serving import make_directory
 from l2.desk.words import RecordView
 from l2.records import read_header
 from l2.records.limits import HEADER_BYTES_MAX
@@ -85,21 +87,16 @@ class Part(NamedTuple):
 
 async def write_part(folder: Path, pieces: AsyncIterator[bytes], record: str) -> Part:
     """Raises `LocalError`, and whatever the pieces raise; then nothing is left."""
-    file, seen = folder / f".{record}.part", hashlib.sha256()
-    try:
-        with _new_file(file) as opened:
-            async for piece in pieces:
-                seen.update(piece)
-                opened.write(piece)
-    except BaseException as error:
-        file.unlink(missing_ok=True)
-        raise (_unwritten(file, error) if isinstance(error, OSError) else error) from None
+    file, seen = folder / f".{record}", hashlib.sha256()
+
+    async def hashed() -> AsyncIterator[bytes]:
+        async for piece in pieces:
+            seen.update(piece)
+            yield piece
+
+    make_directory(folder)
+    await save_pieces(file, hashed())
     return Part(file, seen.hexdigest())
-
-
-def _new_file(file: Path) -> BinaryIO:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file.open("wb")
 
 
 def place_part(folder: Path, path: Path, part: Part, record: str) -> tuple[Path, bool]:
@@ -117,7 +114,7 @@ def place_part(folder: Path, path: Path, part: Part, record: str) -> tuple[Path,
         except FileExistsError:
             continue
         except OSError as error:
-            raise _unwritten(whole, error) from None
+            raise LocalError(f"{whole} cannot be written ({error.strerror})", "Name another folder.") from None
         return target, False
     raise LocalError(f"{folder / path} is taken by something else", "Name an empty folder.")
 
@@ -127,10 +124,6 @@ def _is_same(file: Path, part: Part) -> bool:
         return False
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest() == part.sha256
-
-
-def _unwritten(file: Path, error: OSError) -> LocalError:
-    return LocalError(f"{file} cannot be written ({error.strerror})", "Name another folder.")
 
 
 def write_manifest(folder: Path, rows: list[dict[str, Any]]) -> None:
