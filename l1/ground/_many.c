@@ -1,16 +1,14 @@
 /* Many short SHA-256 hashes in one call: see many.py, which says what each function means and does the same in Python.
  *
  * The hash is libcrypto's. What is saved is what Python spends around it: a lookup of the algorithm, two contexts and
- * three calls for each hash, six times as much as the hash of so short a text. The interpreter is held throughout, so
- * one context is enough. */
+ * three calls for each hash, six times as much as the hash of so short a text. These calls of libcrypto are its older
+ * ones: the newer ones clean and free a context for each hash, which costs as much again (docs/decisions/hashes-in-c.md). */
 #define PY_SSIZE_T_CLEAN
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <Python.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
-enum { HASH_BYTES = 32 };
-
-static EVP_MD *sha256;
-static EVP_MD_CTX *context;
+enum { HASH_BYTES = SHA256_DIGEST_LENGTH, SALT_BYTES = 16 };
 
 struct text {
     const char *bytes;
@@ -20,10 +18,11 @@ struct text {
 /* The hash of some texts, one after the other. False, with an exception, if libcrypto fails. */
 static int hash(const struct text *texts, int count, unsigned char *made)
 {
-    int good = EVP_DigestInit_ex2(context, sha256, NULL);
+    SHA256_CTX state;
+    int good = SHA256_Init(&state);
     for (int at = 0; good && at < count; at++)
-        good = EVP_DigestUpdate(context, texts[at].bytes, (size_t)texts[at].size);
-    good = good && EVP_DigestFinal_ex(context, made, NULL);
+        good = SHA256_Update(&state, texts[at].bytes, (size_t)texts[at].size);
+    good = good && SHA256_Final(made, &state);
     if (!good)
         PyErr_SetString(PyExc_RuntimeError, "libcrypto cannot hash");
     return good;
@@ -51,39 +50,39 @@ static int put_hash(PyObject *list, Py_ssize_t at, const struct text *texts, int
     return hash(texts, count, (unsigned char *)PyBytes_AS_STRING(made));
 }
 
-static int put_leaf(PyObject *list, Py_ssize_t at, PyObject *publics, PyObject *privates, PyObject *salts)
+static int put_leaf(PyObject *list, Py_ssize_t at, PyObject *publics, PyObject *privates, const char *salts)
 {
     unsigned char hidden[HASH_BYTES];
     struct text leaf[3] = {{"\x00", 1}, {NULL, 0}, {(const char *)hidden, HASH_BYTES}};
-    struct text salted[2];
-    if (!read_item(publics, at, &leaf[1]) || !read_item(salts, at, &salted[0]) || !read_item(privates, at, &salted[1]))
+    struct text salted[2] = {{salts + at * SALT_BYTES, SALT_BYTES}};
+    if (!read_item(publics, at, &leaf[1]) || !read_item(privates, at, &salted[1]))
         return 0;
     if (salted[1].size == 0)
         return put_hash(list, at, leaf, 2);
     return hash(salted, 2, hidden) && put_hash(list, at, leaf, 3);
 }
 
-static PyObject *leaf_hashes(PyObject *module, PyObject *const *given, Py_ssize_t count)
+static PyObject *leaf_hashes(PyObject *module, PyObject *args)
 {
-    PyObject *made = NULL, *parts[3] = {NULL, NULL, NULL};
-    if (count != 3) {
-        PyErr_SetString(PyExc_TypeError, "publics, privates and salts are wanted");
+    PyObject *made = NULL, *given[2], *parts[2] = {NULL, NULL};
+    const char *salts;
+    Py_ssize_t salts_size;
+    if (!PyArg_ParseTuple(args, "OOy#", &given[0], &given[1], &salts, &salts_size))
         return NULL;
-    }
-    for (int at = 0; at < 3; at++)
+    for (int at = 0; at < 2; at++)
         if ((parts[at] = PySequence_Fast(given[at], "a sequence is wanted")) == NULL)
             goto done;
     Py_ssize_t size = PySequence_Fast_GET_SIZE(parts[0]);
-    if (size != PySequence_Fast_GET_SIZE(parts[1]) || size != PySequence_Fast_GET_SIZE(parts[2])) {
+    if (size != PySequence_Fast_GET_SIZE(parts[1]) || size * SALT_BYTES != salts_size) {
         PyErr_SetString(PyExc_ValueError, "publics, privates and salts differ in number");
         goto done;
     }
     made = PyList_New(size);
     for (Py_ssize_t at = 0; made != NULL && at < size; at++)
-        if (!put_leaf(made, at, parts[0], parts[1], parts[2]))
+        if (!put_leaf(made, at, parts[0], parts[1], salts))
             Py_CLEAR(made);
 done:
-    for (int at = 0; at < 3; at++)
+    for (int at = 0; at < 2; at++)
         Py_XDECREF(parts[at]);
     return made;
 }
@@ -106,7 +105,7 @@ static PyObject *node_hashes(PyObject *module, PyObject *row)
 }
 
 static PyMethodDef methods[] = {
-    {"leaf_hashes", (PyCFunction)(void (*)(void))leaf_hashes, METH_FASTCALL, NULL},
+    {"leaf_hashes", leaf_hashes, METH_VARARGS, NULL},
     {"node_hashes", node_hashes, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -115,11 +114,5 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "l1.ground._many"
 
 PyMODINIT_FUNC PyInit__many(void)
 {
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    context = EVP_MD_CTX_new();
-    if (sha256 == NULL || context == NULL) {
-        PyErr_SetString(PyExc_ImportError, "libcrypto has no SHA-256");
-        return NULL;
-    }
     return PyModule_Create(&definition);
 }

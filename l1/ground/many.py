@@ -7,6 +7,8 @@ hand at installation, `_many.c` does the same (docs/decisions/hashes-in-c.md). N
 from collections.abc import Sequence
 from hashlib import sha256
 
+from l1.ground.limits import SALT_BYTES
+
 try:
     from l1.ground import _many as in_c
 except ImportError:
@@ -17,14 +19,17 @@ __all__ = ["IN_C", "leaf_hashes", "node_hashes"]
 IN_C = in_c is not None
 
 
-def leaf_hashes_in_python(publics: Sequence[bytes], privates: Sequence[bytes], salts: Sequence[bytes]) -> list[bytes]:
+def leaf_hashes_in_python(publics: Sequence[bytes], privates: Sequence[bytes], salts: bytes) -> list[bytes]:
     """SHA-256(0x00 ‖ public ‖ SHA-256(salt ‖ private)) of each; without the last part where the private one is empty.
 
-    The three are aligned, else `ValueError`.
+    `salts` are all salts in one piece, `SALT_BYTES` each. The three are aligned, else `ValueError`.
     """
+    if len(salts) != SALT_BYTES * len(publics):
+        raise ValueError("publics, privates and salts differ in number")
+    each = [salts[at : at + SALT_BYTES] for at in range(0, len(salts), SALT_BYTES)]
     return [
         sha256(b"\x00" + public + sha256(salt + private).digest() if private else b"\x00" + public).digest()
-        for public, private, salt in zip(publics, privates, salts, strict=True)
+        for public, private, salt in zip(publics, privates, each, strict=True)
     ]
 
 

@@ -8,8 +8,6 @@ others'.
 
 from functools import lru_cache
 from hashlib import shake_128
-from itertools import chain, islice
-from struct import Struct
 from typing import Annotated
 
 import msgspec
@@ -50,9 +48,6 @@ def open_stored(message: bytes) -> Batch:
     return _stored.decode(message)
 
 
-_BLOCK = Struct(f"{SALT_BYTES}s" * SALT_BLOCK)
-
-
 class Salts:
     """The salts of one side's log in one channel, made from the channel secret on demand."""
 
@@ -63,18 +58,18 @@ class Salts:
     def __repr__(self) -> str:
         return "Salts(…)"
 
-    def _make_block(self, block: int) -> tuple[bytes, ...]:
-        return _BLOCK.unpack(shake_128(self._seed + block.to_bytes(8, "big")).digest(_BLOCK.size))
+    def _make_block(self, block: int) -> bytes:
+        return shake_128(self._seed + block.to_bytes(8, "big")).digest(SALT_BLOCK * SALT_BYTES)
 
     def one(self, index: int) -> bytes:
-        return self._block(index // SALT_BLOCK)[index % SALT_BLOCK]
+        return self.span(index, 1)
 
-    def span(self, first: int, count: int) -> list[bytes]:
-        """The salts of entries first .. first + count."""
+    def span(self, first: int, count: int) -> bytes:
+        """The salts of entries first .. first + count, in one piece."""
         start = first // SALT_BLOCK
         blocks = range(start, (first + count - 1) // SALT_BLOCK + 1)
-        offset = first - start * SALT_BLOCK
-        return list(islice(chain.from_iterable(map(self._block, blocks)), offset, offset + count))
+        offset = (first - start * SALT_BLOCK) * SALT_BYTES
+        return b"".join(map(self._block, blocks))[offset : offset + count * SALT_BYTES]
 
 
 def encode_batch(publics: tuple[bytes, ...], privates: tuple[bytes, ...], commitment: Signed) -> bytes:

@@ -9,6 +9,7 @@ stands in `judgements`. Source: design §5; docs/spec/fold.md.
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 from l1.ground.limits import REQUEST_LIFE_MS
@@ -27,7 +28,7 @@ from l1.rules.log.entries import (
     Withdraw,
     tag_of,
 )
-from l1.rules.log.judgements import JUDGES, judge_accesses
+from l1.rules.log.judgements import JUDGES, judge_accesses, judge_receipts
 from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, PAY, REQUEST, VOID, LogFold, Void
 from l1.rules.log.standing import ReadEntry, Standing
 
@@ -47,9 +48,14 @@ __all__ = [
 ]
 
 _TAG_OF = {kind: tag_of(kind) for kind in JUDGES}
-_UNJUDGED = {Access: tag_of(Access), **{kind: tag | VOID for kind, tag in _TAG_OF.items()}}.__getitem__
+_AT_ONCE = frozenset((Access, Receipt))
+_UNJUDGED = {
+    **{kind: tag | VOID for kind, tag in _TAG_OF.items()},
+    **{kind: tag_of(kind) for kind in _AT_ONCE},
+}.__getitem__
 _WITH_TERMS = frozenset(TERMS_OF)
 _ENDINGS = frozenset((Withdraw, Revoke))
+_time_of = attrgetter("time")
 
 
 class Fold:
@@ -69,24 +75,34 @@ class Fold:
         self._standing.remember(side, len(self.logs[side].marks) - 1, last, own)
         return voids
 
-    def _judge(self, side: int, entries: Sequence[Entry], terms: Sequence[Terms]) -> list[tuple[int, Void]]:
-        """A `seen`, or entries without one: the accesses at once, then the others in order.
+    def _judge(
+        self, side: int, entries: Sequence[Entry], terms: Sequence[Terms], kinds: Sequence[type]
+    ) -> list[tuple[int, Void]]:
+        """A `seen`, or entries without one: accesses and receipts at once, then the others in order.
 
-        What is not judged yet is marked as void: so every rule finds just what stands before its entry.
+        What is not judged yet is marked as void: so every rule finds just what stands before its entry. No rule asks
+        for an access or a receipt.
         """
         log = self.logs[side]
-        marks, first, kinds = log.marks, len(log.marks), list(map(type, entries))
-        bad = self._judge_accesses(side, entries, terms, kinds) | _falling(log, entries)
+        marks, first = log.marks, len(log.marks)
+        times, bad = _falling(log, entries)
+        bad = self._judge_accesses(side, entries, terms, kinds, times) | bad
         marks += bytes(map(_UNJUDGED, kinds))
+        others = [at for at, kind in enumerate(kinds) if kind is not Access]
+        receipts = [(first + at, entries[at]) for at in others if kinds[at] is Receipt and at not in bad]
+        paid = judge_receipts(self._standing, side, receipts)
         following = iter([each for each in terms if type(each) is not AccessTerms])
-        for at in [at for at, kind in enumerate(kinds) if kind is not Access]:
+        for at in others:
             kind = kinds[at]
+            if kind is Receipt and first + at not in paid:
+                continue
             own = next(following) if kind in _WITH_TERMS else None
             reason = bad.get(at) or JUDGES[kind](self._standing, side, first + at, entries[at], own)
             if reason is None:
                 marks[first + at] = _TAG_OF[kind]
             else:
                 bad[at] = reason
+        self._standing.note_answers(1 - side)
         for at in bad:
             marks[first + at] |= VOID
         if marks[-1] != PAY:
@@ -94,10 +110,15 @@ class Fold:
         return [(first + at, bad[at]) for at in sorted(bad)]
 
     def _judge_accesses(
-        self, side: int, entries: Sequence[Entry], terms: Sequence[Terms], kinds: Sequence[type]
+        self,
+        side: int,
+        entries: Sequence[Entry],
+        terms: Sequence[Terms],
+        kinds: Sequence[type],
+        times: tuple[int, int],
     ) -> dict[int, Void]:
         """Which accesses do not count, by position."""
-        odd = judge_accesses(self._standing, side, entries, terms)
+        odd = judge_accesses(self._standing, side, entries, terms, times)
         if not odd:
             return {}
         positions = [at for at, kind in enumerate(kinds) if kind is Access]
@@ -149,31 +170,34 @@ class Fold:
 
 def _between_seens(
     entries: Sequence[Entry], terms: Sequence[Terms]
-) -> Iterator[tuple[Sequence[Entry], Sequence[Terms]]]:
-    """Entries and their terms, cut so that every `seen` is alone: what follows it is judged by what it names."""
+) -> Iterator[tuple[Sequence[Entry], Sequence[Terms], Sequence[type]]]:
+    """Entries, their terms and their kinds, cut so that every `seen` is alone: what follows it is judged by what it
+    names."""
+    kinds = list(map(type, entries))
     start = taken = 0
-    for at in [at for at, entry in enumerate(entries) if type(entry) is Seen]:
+    for _ in range(kinds.count(Seen)):
+        at = kinds.index(Seen, start)
         if start < at:
-            upto = taken + sum(type(entry) in _WITH_TERMS for entry in entries[start:at])
-            yield entries[start:at], terms[taken:upto]
+            upto = taken + sum(map(_WITH_TERMS.__contains__, kinds[start:at]))
+            yield entries[start:at], terms[taken:upto], kinds[start:at]
             taken = upto
-        yield entries[at : at + 1], ()
+        yield entries[at : at + 1], (), kinds[at : at + 1]
         start = at + 1
     if start < len(entries):
-        yield entries[start:], terms[taken:]
+        yield entries[start:], terms[taken:], kinds[start:]
 
 
-def _falling(log: LogFold, entries: Sequence[Entry]) -> dict[int, Void]:
-    """[FOLD-3] Which entries are older than one before them, by position; an ending counts whatever its time, since the
-    chain judges by the ending alone. Moves the log's time on."""
-    times = [entry.time for entry in entries]
+def _falling(log: LogFold, entries: Sequence[Entry]) -> tuple[tuple[int, int], dict[int, Void]]:
+    """[FOLD-3] The oldest and the newest time, and which entries are older than one before them, by position; an ending
+    counts whatever its time, since the chain judges by the ending alone. Moves the log's time on."""
+    times = list(map(_time_of, entries))
     if times[0] >= log.time and times == sorted(times):
         log.time = times[-1]
-        return {}
+        return (times[0], times[-1]), {}
     newest = list(accumulate(times, max, initial=log.time))
     log.time = newest[-1]
     fallen = [at for at, time in enumerate(times) if time < newest[at]]
-    return {at: Void.TIME_FALLS for at in fallen if type(entries[at]) not in _ENDINGS}
+    return (min(times), max(times)), {at: Void.TIME_FALLS for at in fallen if type(entries[at]) not in _ENDINGS}
 
 
 def _answered_by(entry: Entry) -> int | None:

@@ -7,6 +7,7 @@ docs/spec/fold.md.
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 from l1.ground.limits import CLOCK_SKEW_MS_MAX, OPEN_REQUESTS_MAX, REQUEST_LIFE_MS
@@ -17,7 +18,6 @@ from l1.rules.log.entries import (
     AccessTerms,
     Consent,
     Deny,
-    Entry,
     Grant,
     Pay,
     Receipt,
@@ -26,35 +26,46 @@ from l1.rules.log.entries import (
     Review,
     Revoke,
     Seen,
-    Terms,
     Withdraw,
 )
 from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, REQUEST, VOID, Void
 from l1.rules.log.standing import Standing
 
-__all__ = ["JUDGES", "judge_access", "judge_accesses"]
+__all__ = ["JUDGES", "judge_access", "judge_accesses", "judge_receipts"]
+
+_OPEN_GRANT = KIND | VOID | ANSWERED  # that and no more stands in the mark of a grant without a receipt
+_grant_of, _purpose_of = attrgetter("grant"), attrgetter("purpose")
 
 
-def judge_accesses(standing: Standing, side: int, entries: Sequence[Entry], terms: Sequence[Terms]) -> dict[int, Void]:
+def judge_accesses(
+    standing: Standing, side: int, entries: Sequence[Any], terms: Sequence[Any], times: tuple[int, int]
+) -> dict[int, Void]:
     """[FOLD-5] Which accesses do not count, by their number among the accesses; no `seen` stands between them.
+    `times`: no entry is older than the first, none newer than the second.
 
-    Nearly all entries are of this kind and stand, so one pass looks for those that might not; only these are asked
-    why. No other entry of the same log has a say in it, and they have none in any other.
+    Nearly all entries are of this kind and stand, and several in a row open the same record for the same purpose. So
+    each grant and purpose is looked at once, and only accesses of those that might not stand are asked why. No other
+    entry of the same log has a say in it, and they have none in any other.
     """
-    accesses: list[Any] = [entry for entry in entries if type(entry) is Access]
-    opened: list[Any] = [each for each in terms if type(each) is AccessTerms]
+    opened = [each for each in terms if type(each) is AccessTerms]
+    accesses = [entry for entry in entries if type(entry) is Access]
+    pairs = list(zip(map(_grant_of, accesses), map(_purpose_of, opened), strict=True))
+    oldest, newest = times
     seen, ended, known = standing.logs[side].seen, standing.logs[1 - side].endings, standing.grants[1 - side].get
-    odd = [
-        (at, entry, own)
-        for at, (entry, own) in enumerate(zip(accesses, opened, strict=True))
-        if (grant := entry.grant) >= seen
+    odd = {
+        (grant, purpose)
+        for grant, purpose in set(pairs)
+        if grant >= seen
         or (allowed := known(grant)) is None
         or grant in ended
         or allowed.consent in ended
-        or not allowed.purposes >> own.purpose & 1
-        or not allowed.from_ms <= entry.time <= allowed.until_ms
-    ]
-    reasons = [(at, judge_access(standing, side, entry, own)) for at, entry, own in odd]
+        or not allowed.purposes >> purpose & 1
+        or not allowed.from_ms <= oldest <= newest <= allowed.until_ms
+    }
+    if not odd:
+        return {}
+    numbers = [at for at, pair in enumerate(pairs) if pair in odd]
+    reasons = [(at, judge_access(standing, side, accesses[at], opened[at])) for at in numbers]
     return {at: reason for at, reason in reasons if reason is not None}
 
 
@@ -167,12 +178,13 @@ def _asked(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | 
 
 
 def _consented(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | None:
-    assert entry.consent is not None
-    if entry.basis != CONSENT_BASIS or not standing.stands(side, entry.consent, CONSENT):
+    consent, log = entry.consent, standing.logs[side]
+    assert consent is not None
+    if entry.basis != CONSENT_BASIS or consent >= len(log.marks) or log.marks[consent] & (KIND | VOID) != CONSENT:
         return Void.NO_SUCH_ENTRY
-    if standing.has_ended(side, entry.consent):
+    if consent in log.endings:
         return Void.CONSENT_WITHDRAWN
-    _, given = standing.row(side, entry.consent)
+    _, given = standing.row(side, consent)
     if not given.permit:
         return Void.CONSENT_DENIES
     if entry.request is not None and standing.row(1 - side, entry.request)[1].subject != given.subject:
@@ -207,7 +219,7 @@ def _open_request(standing: Standing, side: int, index: int, time: int) -> Void 
 def _answer(standing: Standing, side: int, target: int, at: int) -> None:
     """The peer's log answered entry `target` of `side` at peer index `at`; its writer does not know yet."""
     if standing.flag(side, target, ANSWERED):
-        standing.logs[side].late[target] = at
+        standing.answers.append((at, target))
 
 
 def _deny(standing: Standing, side: int, at: int, entry: Deny, _terms: Any) -> Void | None:
@@ -237,13 +249,30 @@ def _pay(standing: Standing, side: int, at: int, entry: Pay, _terms: None) -> Vo
     return None
 
 
+def judge_receipts(standing: Standing, side: int, receipts: Sequence[tuple[int, Any]]) -> set[int]:
+    """[FOLD-12] Of receipts and their indices, all that stand and have no fee, in one pass. Returns the indices of the
+    others: those are to be judged one by one, for whether a fee is paid depends on the entry before."""
+    peer, seen, known = standing.logs[1 - side].marks, standing.logs[side].seen, standing.grants[1 - side].get
+    flagged, answers = standing.flagged[1 - side], standing.answers
+    others = set()
+    for at, entry in receipts:
+        grant = entry.grant
+        if grant >= seen or (mark := peer[grant]) & _OPEN_GRANT != GRANT or (of := known(grant)) is None or of.fee:
+            others.add(at)
+        else:
+            peer[grant] = mark | ANSWERED
+            flagged.append((grant, mark))
+            answers.append((at, grant))
+    return others
+
+
 def _receipt(standing: Standing, side: int, at: int, entry: Receipt, _terms: None) -> Void | None:
     """[FOLD-12] Once per grant; where a fee is due, its `pay` stands right before."""
     log, index = standing.logs[side], entry.grant
     if index >= log.seen:
         return Void.NOT_SEEN
     mark = standing.logs[1 - side].marks[index]
-    if mark & (KIND | VOID | ANSWERED) != GRANT:
+    if mark & _OPEN_GRANT != GRANT:
         return Void.ALREADY_DONE if mark & (KIND | VOID) == GRANT else Void.NO_SUCH_ENTRY
     fee = standing.grant(1 - side, index).fee
     if fee and log.pay != (at - 1, index, fee):

@@ -36,11 +36,10 @@ class Allowed(msgspec.Struct, frozen=True, gc=False):
 _Rows = dict[int, tuple[Any, Any]]
 
 
-def _keep(kept: dict[int, T], index: int, value: T, most: int) -> None:
-    if len(kept) >= most:
-        for old in list(kept)[: most // 2]:
-            del kept[old]
-    kept[index] = value
+def _make_room(kept: dict[int, T]) -> None:
+    """The older half goes."""
+    for old in list(kept)[: len(kept) // 2]:
+        del kept[old]
 
 
 class Standing:
@@ -52,8 +51,9 @@ class Standing:
         self.cache: tuple[_Rows, _Rows] = ({}, {})
         self.grants: tuple[dict[int, Allowed], dict[int, Allowed]] = ({}, {})
         self._restore: Callable[[], None] | None = None
-        # Since `settle`, per side: old marks that were flagged as (index, what stood there), and what else changed.
-        self._flagged: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+        # Since `settle`, per side: marks that were flagged as (index, what stood there), and what else changed.
+        self.flagged: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
+        self.answers: list[tuple[int, int]] = []  # of the batch at hand: at which index it answers which peer's entry
         self._closed: list[tuple[int, int]] = []
         self._ended: list[int] = []
         self._known: list[tuple[int, int]] = []
@@ -66,7 +66,7 @@ class Standing:
 
         def restore() -> None:
             for at in (0, 1):
-                for index, before in reversed(self._flagged[at]):
+                for index, before in reversed(self.flagged[at]):
                     self.logs[at].marks[index] = before
             del log.marks[size:]
             log.seen, log.time, log.spent, log.pay = seen, time, spent, pay
@@ -91,14 +91,14 @@ class Standing:
 
     def settle(self) -> tuple[set[int], set[int]]:
         """Let the judgement stand. Returns the indices of old marks that it changed, per side."""
-        touched = tuple({index for index, _ in flagged} for flagged in self._flagged)
+        touched = tuple({index for index, _ in flagged} for flagged in self.flagged)
         self._forget_changes()
         return touched[0], touched[1]
 
     def _forget_changes(self) -> None:
         self._restore = None
-        self._flagged[0].clear()
-        self._flagged[1].clear()
+        self.flagged[0].clear()
+        self.flagged[1].clear()
         self._closed.clear()
         self._ended.clear()
         self._known.clear()
@@ -110,7 +110,7 @@ class Standing:
         if before & flag:
             return False
         marks[index] = before | flag
-        self._flagged[side].append((index, before))
+        self.flagged[side].append((index, before))
         return True
 
     def close_request(self, side: int, target: int) -> None:
@@ -125,6 +125,12 @@ class Standing:
         self.logs[side].endings[target] = at
         self._ended.append(target)
         self.flag(side, target, HAS_ENDED)
+
+    def note_answers(self, side: int) -> None:
+        """The writer of a side does not know yet what the peer's batch answers. Noted in the order of the answers."""
+        self.answers.sort()
+        self.logs[side].late.update((target, at) for at, target in self.answers)
+        self.answers.clear()
 
     def take_late(self, side: int, seen: int) -> list[int]:
         """The entries of a side whose answers its writer knows once it has seen so much of the peer's log."""
@@ -148,7 +154,10 @@ class Standing:
     def remember(self, side: int, index: int, entry: Entry, terms: Terms | None) -> None:
         """Keep what is known of an entry. One of the batch at hand can be read from nowhere else until it is written,
         so it is never the one that makes room: the oldest half goes, and a batch is far smaller than that."""
-        _keep(self.cache[side], index, (entry, terms), CACHED_ROWS_MAX)
+        kept = self.cache[side]
+        if len(kept) >= CACHED_ROWS_MAX:
+            _make_room(kept)
+        kept[index] = (entry, terms)
 
     def grant(self, side: int, index: int) -> "Allowed":
         """What a standing grant allows."""
@@ -156,13 +165,14 @@ class Standing:
         return self.remember_grant(side, index, *self.read(side, index)) if found is None else found
 
     def remember_grant(self, side: int, index: int, entry: Any, terms: Any) -> "Allowed":
-        allowed = Allowed(entry.consent, terms.purposes, terms.from_ms, terms.until_ms, entry.fee, entry.lock)
-        _keep(self.grants[side], index, allowed, CACHED_GRANTS_MAX)
+        kept = self.grants[side]
+        if len(kept) >= CACHED_GRANTS_MAX:
+            _make_room(kept)
+        kept[index] = allowed = Allowed(
+            entry.consent, terms.purposes, terms.from_ms, terms.until_ms, entry.fee, entry.lock
+        )
         return allowed
 
     def stands(self, side: int, index: int, kind: int) -> bool:
         marks = self.logs[side].marks
         return index < len(marks) and marks[index] & (KIND | VOID) == kind
-
-    def has_ended(self, side: int, index: int) -> bool:
-        return bool(self.logs[side].marks[index] & HAS_ENDED)
