@@ -48,11 +48,9 @@ __all__ = [
 ]
 
 _TAG_OF = {kind: tag_of(kind) for kind in JUDGES}
-_AT_ONCE = frozenset((Access, Receipt))
-_UNJUDGED = {
-    **{kind: tag | VOID for kind, tag in _TAG_OF.items()},
-    **{kind: tag_of(kind) for kind in _AT_ONCE},
-}.__getitem__
+_MARKS: dict[type, int] = {kind: tag | VOID for kind, tag in _TAG_OF.items()}
+_MARKS.update({kind: tag_of(kind) for kind in (Access, Receipt)})
+_UNJUDGED = _MARKS.__getitem__
 _WITH_TERMS = frozenset(TERMS_OF)
 _ENDINGS = frozenset((Withdraw, Revoke))
 _time_of = attrgetter("time")
