@@ -32,7 +32,7 @@ from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Context, PrivateKey, Purpose
 from l1.rules.commitment import Commitment, open_commitment, sign_shape
 from l1.rules.log.leaves import decode_parts, encode_parts, leaf_hashes
-from l1.serving import AREA_BYTES, RUN_BYTES, WRITE_BACK_BYTES, JournalFile, Record, Row, encode_record
+from l1.serving import AREA_BYTES, RUN_BYTES, WRITE_BACK_BYTES, JournalFile, Row, encode_record, encode_rows
 from l2.link.tls import Credentials, make_certificate
 from l2.protocol.batch import Salts, decode_batch, encode_batch
 from l2.protocol.limits import WINDOW_BATCHES
@@ -69,7 +69,7 @@ class _Store:
     def commit(self, row: Row) -> None:
         """Return once it is on the disk."""
         self._number += 1
-        record = encode_record(Record(self._run, self._number, [row]))
+        record = encode_record(self._run, self._number, encode_rows([row]))
         if not self._journal.fits(len(record)) or (self._size >= WRITE_BACK_BYTES and self._older.done()):
             self._older.result()
             self._older = self._thread.submit(self._write_back, self._gathered)

@@ -7,7 +7,16 @@ from l1.serving.addresses import check_url, split_address
 from l1.serving.answers import json_answer
 from l1.serving.figures import FIGURES_TYPE, Figure, exposition
 from l1.serving.folders import FileReader, make_directory, read_file, write_config
-from l1.serving.journal import RUN_BYTES, JournalDamaged, JournalForeign, Record, Row, encode_record, unwritten
+from l1.serving.journal import (
+    RUN_BYTES,
+    JournalDamaged,
+    JournalForeign,
+    Record,
+    Row,
+    encode_record,
+    encode_rows,
+    unwritten,
+)
 from l1.serving.journal_file import JournalFile
 from l1.serving.limits import AREA_BYTES, WRITE_BACK_BYTES, WRITE_BACK_S
 from l1.serving.listening import bind, serve
@@ -47,6 +56,7 @@ __all__ = [
     "check_whole",
     "document",
     "encode_record",
+    "encode_rows",
     "exposition",
     "first_of",
     "hex_in_path",

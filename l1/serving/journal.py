@@ -25,6 +25,7 @@ __all__ = [
     "Row",
     "encode_place",
     "encode_record",
+    "encode_rows",
     "unwritten",
 ]
 
@@ -77,13 +78,17 @@ def encode_place(place: Place) -> bytes:
     return (head + _CHECK.pack(crc32(head))).ljust(PAGE_BYTES, b"\0")
 
 
-def encode_record(record: Record) -> bytes:
-    """Whole pages."""
-    body = _encode(record.rows)
-    head = _RECORD.pack(_RECORD_MARK, record.run, record.number, len(body))
-    check = _CHECK.pack(crc32(body, crc32(head)))
-    used = len(head) + len(check) + len(body)
-    return b"".join((head, check, body, bytes(-used % PAGE_BYTES)))
+def encode_rows(rows: Sequence[Row]) -> bytes:
+    """What of a record can be made before its number is known; nearly all the work."""
+    return _encode(rows)
+
+
+def encode_record(run: bytes, number: int, rows: bytes) -> bytes:
+    """Whole pages. `rows` as `encode_rows` made them."""
+    head = _RECORD.pack(_RECORD_MARK, run, number, len(rows))
+    check = _CHECK.pack(crc32(rows, crc32(head)))
+    used = len(head) + len(check) + len(rows)
+    return b"".join((head, check, rows, bytes(-used % PAGE_BYTES)))
 
 
 def unwritten(journal: Bytes, run: bytes, number: int) -> list[Record]:

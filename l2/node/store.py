@@ -27,11 +27,11 @@ from l1.serving import (
     WRITE_BACK_BYTES,
     WRITE_BACK_S,
     JournalFile,
-    Record,
     Row,
     bring_up_to_date,
     check_whole,
     encode_record,
+    encode_rows,
 )
 from l2.node.channel_rows import ChannelRows, channels_in
 from l2.node.journalled import journal_of, journalled, standing_of
@@ -61,11 +61,6 @@ def _unopened(path: Path, error: lmdb.Error) -> LocalError:
     return (
         disk_failed(error) if isinstance(error, lmdb.DiskError) else LocalError(f"{path} is damaged ({error})", REMEDY)
     )
-
-
-def _size(parts: Parts) -> int:
-    """Bytes of all values."""
-    return sum(len(value) for _, rows in parts for _, value in rows)
 
 
 def _seal(parts: Parts) -> list[Row]:
@@ -136,7 +131,8 @@ class ChannelStore:
 
     def write(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Write and flush at once; for starts and tools. Tasks use `commit`."""
-        self._write([(channel, rows)])
+        sealed = _seal([(channel, rows)])
+        self._append(sealed, encode_rows(sealed))
 
     async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
         """Return once the rows are on the disk."""
@@ -153,17 +149,22 @@ class ChannelStore:
                 await self._work.wait()
                 self._work = trio.Event()
                 waiting, self._waiting = self._waiting, []
-                parts = [(channel, rows) for channel, rows, _ in waiting]
-                if self._may_write_in_loop(_size(parts)):
-                    self._write(parts)
-                else:
-                    await trio.to_thread.run_sync(self._write, parts)
+                await self._commit([(channel, rows) for channel, rows, _ in waiting])
                 self.commits += 1
                 for _, _, done in waiting:
                     done.set()
                 self._some.set()
                 if self._layers[0].size >= WRITE_BACK_BYTES:
                     self._much.set()
+
+    async def _commit(self, parts: Parts) -> None:
+        """What is to be written is made ready in the loop: a thread would wait for the interpreter row by row."""
+        rows = _seal(parts)
+        body = encode_rows(rows)
+        if self._may_write_in_loop(len(body)):
+            self._append(rows, body)
+        else:
+            await trio.to_thread.run_sync(self._append, rows, body)
 
     def _may_write_in_loop(self, size: int) -> bool:
         """Little, on a quick disk, and without a wait for room in the journal."""
@@ -178,15 +179,15 @@ class ChannelStore:
             self._some, self._much = trio.Event(), trio.Event()
             await trio.to_thread.run_sync(self._write_back)
 
-    def _write(self, parts: Parts) -> None:
-        """Append to the journal. Without room there, wait for LMDB; what has no room in a whole area goes there at
-        once, with everything before it."""
-        if not (rows := _seal(parts)):
+    def _append(self, rows: Sequence[Row], body: bytes) -> None:
+        """Append rows, and the same encoded, to the journal. Without room there, wait for LMDB; what has no room in a
+        whole area goes there at once, with everything before it."""
+        if not rows:
             return
         with self._on_disk(), self._appending:
             journal = self._begun()
             number = self._layers[0].number + 1
-            record = encode_record(Record(self._standing.run, number, rows))
+            record = encode_record(self._standing.run, number, body)
             if len(record) > AREA_BYTES:
                 self._empty(rows)
                 return

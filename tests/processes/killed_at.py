@@ -22,9 +22,10 @@ from l1.ground.signing import Signer
 from l1.reader.client import Reader
 from l1.reader.light import Included
 from l1.rules.transactions import Action, decode_transaction
+from l1.serving import Row
 from l2.node.store import ChannelStore
 
-Parts = Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]
+CHANNEL_BYTES = 32  # with which the place of every row begins
 
 
 class _Points:
@@ -39,7 +40,7 @@ class _Points:
 
 
 def put_around(points: _Points) -> None:
-    send, submit, write = Reader.send, Reader.submit, ChannelStore._write
+    send, submit, append = Reader.send, Reader.submit, ChannelStore._append
 
     async def sending(self: Reader, signer: Signer, action: Action, *rest: Any) -> Included:
         points.reach("before", type(action).__name__)
@@ -50,17 +51,17 @@ def put_around(points: _Points) -> None:
         points.reach("after", type(decode_transaction(transaction, self.chain)[0].action).__name__)
         return name
 
-    def writing(self: ChannelStore, parts: Parts) -> None:
-        letters = {chr(key[0]) for _, rows in parts for key, _ in rows}
+    def appending(self: ChannelStore, rows: Sequence[Row], body: bytes) -> None:
+        letters = {chr(place[CHANNEL_BYTES]) for place, _ in rows}
         for letter in letters:
             points.reach("unwritten", letter)
-        write(self, parts)
+        append(self, rows, body)
         for letter in letters:
             points.reach("written", letter)
 
     Reader.send = sending  # type: ignore[assignment, method-assign]
     Reader.submit = submitting  # type: ignore[method-assign]
-    ChannelStore._write = writing  # type: ignore[method-assign]
+    ChannelStore._append = appending  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from l1.serving import JournalDamaged, JournalFile, JournalForeign, Record, encode_record, unwritten
+from l1.serving import JournalDamaged, JournalFile, JournalForeign, Record, encode_record, encode_rows, unwritten
 from l1.serving.journal import PAGE_BYTES
 
 AREA = 4 * PAGE_BYTES
@@ -18,13 +18,17 @@ def record(number: int, run: bytes = RUN, size: int = 40) -> Record:
     return Record(run, number, [(b"place %d" % number, bytes([number % 256]) * size), (b"again", b"%d" % number)])
 
 
+def encoded(one: Record) -> bytes:
+    return encode_record(one.run, one.number, encode_rows(one.rows))
+
+
 def written(path: Path, records: Sequence[Record], run: bytes = RUN, before: bytes = OLD, area: int = AREA) -> bytes:
     """A file to which these were appended, each in the other area where it did not fit."""
     journal = JournalFile(path, area, run, before)
     for one in records:
-        if not journal.fits(len(encode_record(one))):
+        if not journal.fits(len(encoded(one))):
             journal.switch()
-        journal.append(encode_record(one))
+        journal.append(encoded(one))
     journal.close()
     return path.read_bytes()
 
@@ -87,7 +91,7 @@ def test_a_last_record_that_was_torn_is_left_out(tmp_path: Path, history: list[R
     """At every byte, and with any of its sectors alone. It covers pages that held older records."""
     history = [*history, record(8)]
     before = written(tmp_path / "before", history)
-    last = encode_record(record(9, size=2 * PAGE_BYTES))
+    last = encoded(record(9, size=2 * PAGE_BYTES))
     after = written(tmp_path / "after", [*history, record(9, size=2 * PAGE_BYTES)])
     begin = after.index(last)
     end = begin + len(last.rstrip(b"\0"))
@@ -142,12 +146,12 @@ def test_a_journal_of_another_store_or_time_is_named(journal: bytes, run: bytes,
 
 def test_what_a_peer_writes_into_a_row_is_never_taken_for_a_record(tmp_path: Path) -> None:
     """It knows no run: whatever it has put at the beginning of a page has another one, or none."""
-    forged = encode_record(record(900, bytes(16))) + encode_record(record(3, OTHER))
+    forged = encoded(record(900, bytes(16))) + encoded(record(3, OTHER))
 
     def padded(more: int) -> Record:
         return Record(RUN, 1, [(b"place", bytes(PAGE_BYTES + more) + forged)])
 
-    at_start = padded(-encode_record(padded(0)).index(forged) % PAGE_BYTES)
+    at_start = padded(-encoded(padded(0)).index(forged) % PAGE_BYTES)
     journal = written(tmp_path / "journal", [at_start])
     assert [at for at in range(0, len(journal), PAGE_BYTES) if journal.startswith(forged, at)]
     assert [one.number for one in unwritten(journal, RUN, 0)] == [1]

@@ -189,14 +189,14 @@ async def test_a_commit_runs_in_the_loop_only_if_it_is_small_and_the_disk_quick(
 ) -> None:
     """Either way it returns only when the rows can be read by somebody else."""
     store, threads = ChannelStore(tmp_path / "channels.mdb"), list[int]()
-    put = store._write
+    append = store._append
 
-    def noted(parts: Any) -> None:
+    def noted(*rows: Any) -> None:
         threads.append(threading.get_ident())
-        put(parts)
+        append(*rows)
         store._sync_s = 2 * IN_LOOP_S if slow else 0.0
 
-    monkeypatch.setattr(store, "_write", noted)
+    monkeypatch.setattr(store, "_append", noted)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(store.run)
         for number in range(2):
