@@ -5,7 +5,7 @@ index * 2**level on. `Frontier` keeps only the complete subtrees on the right ed
 never needs the log; proofs ask the caller for the nodes they need. Source: RFC 9162, sections 2.1.1 to 2.1.4.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from l1.ground.codec import Shape
 from l1.ground.faults import Fault, Refused, require
@@ -52,8 +52,8 @@ class Frontier(Shape, frozen=True):
         """The tree head hash (RFC 9162, section 2.1.1)."""
         if not self.peaks:
             return EMPTY_ROOT
-        root = self.peaks[-1]
-        for peak in reversed(self.peaks[:-1]):
+        root, *rest = reversed(self.peaks)
+        for peak in rest:
             root = node_hash(peak, root)
         return root
 
@@ -62,28 +62,18 @@ class Frontier(Shape, frozen=True):
 
         The nodes of level k start at index `self.size >> k`; level 0 is `leaves` itself.
         """
-        size, row, level = self.size, list(leaves), 0
-        waiting = {(peak_size - 1).bit_length(): peak for peak, peak_size in zip(self.peaks, _peaks(size), strict=True)}
+        size, row = self.size, list(leaves)
+        peaks, behind = list(self.peaks), list[bytes]()  # complete subtrees left of `row`, and right of what it makes
         made: list[list[bytes]] = []
         while row:
             made.append(row)
-            lone = waiting.pop(level, None)
-            if lone is not None:
-                row = [lone, *row]
-            if len(row) % 2:
-                waiting[level] = row[-1]
-            row = node_hashes(row)
-            level += 1
-        peaks = tuple(waiting[level] for level in sorted(waiting, reverse=True))
-        return Frontier(size=size + len(leaves), peaks=peaks), made
-
-
-def _peaks(size: int) -> Iterator[int]:
-    """The sizes of the complete subtrees of a log, largest first: the binary digits of its size."""
-    while size:
-        peak = 1 << (size.bit_length() - 1)
-        yield peak
-        size -= peak
+            if size & 1:
+                row = [peaks.pop(), *row]
+            if len(row) & 1:
+                behind.append(row[-1])
+            row, size = node_hashes(row), size >> 1
+        peaks += reversed(behind)
+        return Frontier(size=self.size + len(leaves), peaks=tuple(peaks)), made
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
