@@ -19,6 +19,7 @@ __all__ = [
     "gave_way",
     "is_recovering",
     "key_counts",
+    "own_channel_keys",
     "sealing_key_at",
 ]
 
@@ -105,6 +106,18 @@ def commitment_key(
     if number < state.newest_key and clock_ms > state.newest_key_at_ms + key_window_ms:
         raise Refused(Fault.EXPIRED, f"key {number} of side {side} gave way to key {state.newest_key}")
     return key.key
+
+
+def own_channel_keys(hospital: Hospital, opened_at_ms: int, clock_ms: int) -> list[Key]:
+    """[ROT-2] The channel keys that a hospital may have signed with in a channel, oldest first, whatever became of them
+    since: all that have begun, but for those that never counted there [KEY-7]."""
+    return [
+        key
+        for key in hospital.keys
+        if key.kind == CHANNEL
+        and key.valid_from_ms <= clock_ms
+        and not (key.revoked_at_ms is not None and key.revoked_at_ms <= opened_at_ms)
+    ]
 
 
 def channel_keys_here(

@@ -24,15 +24,14 @@ from l2.link import Certificate, Credentials, Identity, Line, LineClosed, Role, 
 from l2.node import bodies
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
-from l2.node.keys import certificate_of
+from l2.node.keys import FIRST_CHANNEL, certificate_of
 from l2.protocol.messages import KNOWN, Attach, Message, decode_attach
 from l2.protocol.phases import Phase
 
-__all__ = ["FIRST_CHANNEL", "Lines"]
+__all__ = ["Lines"]
 
 PAUSE_S_MIN, PAUSE_S_MAX = 0.1, 5.0
 SETTLE_S = 0.5  # after a change of keys: both processes have read the block, and use what it brought
-FIRST_CHANNEL = 1  # the number of an admission's channel key
 
 Propose = Callable[[Line, bytes], Awaitable[None]]
 ServePulls = Callable[[bytes, Line], Awaitable[None]]

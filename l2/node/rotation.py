@@ -22,10 +22,11 @@ from l1.rules.transactions import key_words as words_of_key
 from l2.desk import key_words
 from l2.node.clock import now_ms
 from l2.node.hospital import Hospital
+from l2.node.keeper import Keeper
 from l2.node.keys import StoredKey, Terms, key_state, make_key
 from l2.node.lines import Lines
 from l2.protocol.channel import Channel
-from l2.protocol.events import AskCheckpoint, KeyReady
+from l2.protocol.events import AskCheckpoint, KeyOver, KeyReady
 from l2.protocol.phases import Phase
 
 __all__ = ["Rotation", "Stage", "stage_of"]
@@ -90,15 +91,22 @@ class Rotation:
         me = hospital.registry.get(hospital.id)
         if me is None:
             return
-        found = hospital.keys.signer(CHANNEL, me, clock_ms)
-        if found is not None:
-            number, signer = found
-            for keeper in list(hospital.keepers.values()):
-                if number > keeper.channel.me.key:
-                    await keeper.offer(KeyReady(signer, number, height))
+        for keeper in list(hospital.keepers.values()):
+            await self._tell(keeper, me, height, clock_ms)
         self._lines.identify(me, clock_ms)
         if self._unfinished(me, clock_ms):
             self._changed.set()
+
+    async def _tell(self, keeper: Keeper, me: l1_state.Hospital, height: int, clock_ms: int) -> None:
+        """[ROT-2] Which key of ours signs in a channel from now on, or that none does."""
+        channel = keeper.channel
+        if channel.l1 is None:
+            return  # adopted a moment ago, by this registry; the next block tells
+        number, signer, over = self._hospital.keys.channel_signer(me, channel.l1.opened_at_ms, clock_ms)
+        if over > channel.over:
+            await keeper.offer(KeyOver(over))
+        if number > max(channel.me.key, over):
+            await keeper.offer(KeyReady(signer, number, height))
 
     async def run(self) -> None:
         """Go on with what a crash, a window or an unreachable chain interrupted. Until cancelled."""

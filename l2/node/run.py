@@ -16,7 +16,6 @@ import structlog
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.ground.signing import Signer
 from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
 from l1.reader.transport import ChainUnreachable
@@ -24,7 +23,7 @@ from l1.rules import state as l1_state
 from l1.rules.blocks import Header
 from l1.rules.keys import sealing_key_at
 from l1.rules.log.entries import GrantTerms
-from l1.rules.transactions import CHANNEL, Reveal, Secret
+from l1.rules.transactions import Reveal, Secret
 from l1.serving import check_url, split_address
 from l2.link import Line
 from l2.node.api import check_token, serve_desk
@@ -35,7 +34,7 @@ from l2.node.folder import BODIES, CHANNELS, Folder
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.keys import KeyStore
-from l2.node.lines import FIRST_CHANNEL, Lines
+from l2.node.lines import Lines
 from l2.node.opening import answer_proposal
 from l2.node.operations import Operations
 from l2.node.store import ChannelRows, ChannelStore
@@ -89,15 +88,6 @@ async def secret_of(hospital: Hospital, row: l1_state.Channel) -> bytes:
     return channel_secret(private, sealing_key_at(peer, row.opened_at_ms).key, row.id)
 
 
-def signing_key_of(hospital: Hospital) -> tuple[int, Signer]:
-    """The channel key that signs: the newest that counts; an expired one rather than none. Raises `LocalError`."""
-    me = hospital.me()
-    counting = hospital.keys.signer(CHANNEL, me, hospital.reader.tip.clock_ms)
-    found = counting or hospital.keys.closing_signer(me)
-    # A revoked key of the admission signs nothing new: whoever reads its number refuses it. It still reads the logs.
-    return found or (FIRST_CHANNEL, hospital.keys.first_channel())
-
-
 class _Process:
     """The running parts."""
 
@@ -131,10 +121,11 @@ class _Process:
         if unknown:
             side = row.opening.hospitals.index(hospital.id)
             hospital.store.write(row.id, new_rows(row.opening, side))
-        number, signer = signing_key_of(hospital)
+        clock_ms = hospital.reader.tip.clock_ms
+        number, signer, over = hospital.keys.channel_signer(hospital.me(), row.opened_at_ms, clock_ms)
         me = Me(signer, number, await secret_of(hospital, row))
         channel = self._load(rows, me, row, fresh=unknown and ours)
-        channel.is_copy = hospital.is_copy
+        channel.over, channel.is_copy = over, hospital.is_copy
         channel.batch_entries = hospital.config.batch_entries
         channel.key_window_ms = hospital.reader.genesis.parameters.key_window_ms
         keeper = Keeper(channel, {}, hospital.store, self._submit, self.watcher.clock.is_off)

@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.rules.transactions import Delegate
+from l1.rules.transactions import CHANNEL, Delegate
 from l2.desk.watch_words import TowerView, TowerWanted
 from l2.node.folder import TOWERS_FILE
 from l2.node.hospital import Hospital
@@ -105,9 +105,12 @@ class Feed:
                 handed.append(Handed(channel=channel, commitment=signed))
         if not handed:
             return
-        me = hospital.keeper(channels[0]).channel.me
+        signing = hospital.keys.signer(CHANNEL, hospital.me(), hospital.reader.tip.clock_ms)  # [HAND-1]
+        if signing is None:
+            raise LocalError("no channel key of this folder counts on L1", "interward hospital keys rotate channel")
+        number, signer = signing
         handover = sign_handover(
-            me.signer, me.key, chain=hospital.reader.chain, hospital=hospital.id, tower=self.tower, handed=handed
+            signer, number, chain=hospital.reader.chain, hospital=hospital.id, tower=self.tower, handed=handed
         )
         self._take_note(handed, await asked.hand_over(handover))
 

@@ -135,6 +135,9 @@ def _reason_of(channel: Channel) -> str | None:
     signed = channel.own.signed
     if signed is not None and signed.key > channel.me.key:
         return f"key {signed.key} signed here, and this folder lacks it: nothing is signed until the key is rotated"
+    if channel.key_is_over() and channel.phase is Phase.OPEN:
+        said = f"channel key {channel.over} was revoked, or is not in this folder, and no older one signs after it"
+        return f"{said}: nothing is signed until the key is rotated"
     if channel.clock_is_off:
         return "our clock and the chain's are minutes apart: nothing is signed"
     if channel.phase is Phase.OPEN and not channel.resumed:

@@ -155,6 +155,7 @@ class Channel:
     queued: int = 0
     held: deque[tuple[int, bytes]] = field(default_factory=deque)  # messages, by type, in their order
     coming: KeyReady | None = None  # a newer key of ours that the peer may not know yet
+    over: int = -1  # no key of ours up to this number signs: a later one began, and is over
     key_window_ms: int = 0  # the chain's
     closing_alone: bool | None = None  # stored: whether as lost, once it was decided
     close_posted: bool = False  # this process has asked the chain to close
@@ -194,9 +195,13 @@ class Channel:
         return self.heads[1 - self.row.side]
 
     def may_sign(self) -> bool:
-        if self.own.signed is not None and self.own.signed.key > self.me.key:
+        if self.key_is_over() or (self.own.signed is not None and self.own.signed.key > self.me.key):
             return False  # [ROT-2]
         return self.resumed and self.phase is Phase.OPEN and not self.clock_is_off
+
+    def key_is_over(self) -> bool:
+        """[ROT-2] Whether no commitment is signed before a newer key of ours is registered."""
+        return self.me.key <= self.over
 
     def owes_answer(self) -> bool:
         """Whether the peer waits for an acknowledgement that we may give."""

@@ -32,6 +32,7 @@ __all__ = [
     "Effect",
     "Event",
     "Froze",
+    "KeyOver",
     "KeyReady",
     "MessageReceived",
     "PeerKeysSeen",
@@ -106,6 +107,13 @@ class KeyReady:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyOver:
+    """Our newest channel key that has begun was revoked, or is not held here: it signs nothing, nor does an older one."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class AskClose:
     """Close: together with the peer, or alone; `lost` when our own disk is in doubt."""
 
@@ -164,6 +172,7 @@ Event = (
     | BlockSeen
     | PeerKeysSeen
     | KeyReady
+    | KeyOver
     | AskClose
     | AskCheckpoint
     | AskSecret

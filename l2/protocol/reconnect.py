@@ -116,8 +116,11 @@ def _may_resend(channel: Channel) -> bool:
     at, theirs = channel.resend_at, channel.give_back_at
     if at is None or not (channel.resumed or channel.row.finals[channel.side] is not None):
         return False
-    if channel.phase is not Phase.OPEN and _said_at(channel, channel.side, at).height < channel.renew_below:
+    renews = _said_at(channel, channel.side, at).height < channel.renew_below
+    if channel.phase is not Phase.OPEN and renews:
         return False  # it would be refused, and nothing is signed any more
+    if channel.key_is_over() and (renews or channel.readers[channel.side].message(at).commitment.key < channel.over):
+        return False  # [ROT-2] the peer may hold words before it under a later key of ours
     return theirs is None or _seen_at(channel, channel.side, at) <= theirs
 
 

@@ -96,6 +96,8 @@ def proceed_resume(channel: Channel) -> list[Effect]:
     waiting = channel.resume_waiting
     if channel.resumed or waiting is None or channel.phase is not Phase.OPEN:
         return []  # [START-5] else words would go out that the `resume` makes void
+    if channel.key_is_over():
+        return []  # [ROT-2] what the peer lacks has to be signed again
     resume = _open(channel, waiting)
     if resume.size > channel.own.size:
         return []

@@ -1,7 +1,8 @@
 """Changing the key that signs in a channel while batches flow: nothing waits for it, and nothing is said twice.
 
 [ROT-1] A side signs with a newer channel key once the peer's words prove that it has read the registration, or some
-blocks later. [ROT-2] Key numbers never fall along a log: who holds no key as new as its newest words signs nothing.
+blocks later. [ROT-2] Key numbers never fall along a log. A copy of a disk does not tell what its later self signed
+with: so nothing is signed under a key that is older than one of ours that has begun, be that one over by now.
 [ROT-3] The newest head, and whatever the peer lacks, is signed again with the new key: the same words, to the byte.
 [ROT-4] Whoever sees a later key of the peer begin to end the one it holds words under brings these to the chain.
 """
@@ -13,10 +14,10 @@ from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Checkpoint, ResumeChannel
 from l2.protocol.channel import NEVER, Channel
 from l2.protocol.closing import checkpoint_heads, close_alone
-from l2.protocol.events import Effect, KeyReady, Submit, Tell
+from l2.protocol.events import Effect, KeyOver, KeyReady, Submit, Tell
 from l2.protocol.phases import Phase
 
-__all__ = ["keep_words", "key_ready", "switch_key"]
+__all__ = ["keep_words", "key_over", "key_ready", "switch_key"]
 
 PATIENCE_BLOCKS = 10  # a peer that says nothing for so long has read the block, or is not there
 AGAIN_BLOCKS = 10  # after so many blocks the chain is asked again
@@ -24,19 +25,31 @@ AGAIN_BLOCKS = 10  # after so many blocks the chain is asked again
 
 def key_ready(channel: Channel, event: KeyReady) -> None:
     """A newer channel key of ours stands in the registry since a height."""
-    if event.number > channel.me.key and (channel.coming is None or event.number > channel.coming.number):
+    newest = max(channel.me.key, channel.over, -1 if channel.coming is None else channel.coming.number)
+    if event.number > newest:
         channel.coming = event
 
 
+def key_over(channel: Channel, event: KeyOver) -> None:
+    """[ROT-2] No key of ours up to that number signs any more: a newer one has to be registered first."""
+    channel.over = max(channel.over, event.number)
+    if channel.coming is not None and channel.coming.number <= channel.over:
+        channel.coming = None
+
+
 def switch_key(channel: Channel) -> list[Effect]:
-    """[ROT-1] Sign with the key that is ready, if the peer knows it by now; [ROT-3] and the newest head with it."""
+    """[ROT-1] Sign with the key that is ready, if the peer knows it by now; [ROT-3] and the newest head with it.
+
+    [ROT-2] At once where nothing can be signed with the older one, or where our older self may have used it already.
+    """
     coming, effects = channel.coming, list[Effect]()
-    if coming is not None and _peer_knows(channel, coming.height):
+    at_once = not channel.resumed or channel.key_is_over()
+    if coming is not None and (at_once or _peer_knows(channel, coming.height)):
         channel.me = replace(channel.me, signer=coming.signer, key=coming.number)
         channel.coming = None
         effects.append(Tell("key", f"channel key {coming.number} signs from entry {channel.own.size} on"))
     signed = channel.own.signed
-    if signed is None or signed.key >= channel.me.key or channel.phase is Phase.SETTLED:
+    if signed is None or signed.key >= channel.me.key or channel.key_is_over() or channel.phase is Phase.SETTLED:
         return effects
     channel.own.signed = channel.sign_again(signed)
     return [*effects, channel.persist([channel.log_row(channel.side)])]

@@ -23,6 +23,7 @@ from l2.protocol.events import (
     Effect,
     Event,
     Froze,
+    KeyOver,
     KeyReady,
     MessageReceived,
     PeerKeysSeen,
@@ -75,6 +76,7 @@ def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[
         except LocalError:
             channel.rows.drop()
             raise
+    effects += rotation.switch_key(channel)
     try:
         effects += resume.proceed_resume(channel)
     except Refused as refused:
@@ -82,7 +84,6 @@ def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[
     peer_answers_no_more = channel.row.finals[1 - channel.side] is not None
     if channel.queue and (channel.phase is not Phase.OPEN or peer_answers_no_more):
         effects += _decline(channel)
-    effects += rotation.switch_key(channel)
     effects += reconnect.resend(channel)
     effects += write(channel, now_ms)
     effects += closing.proceed(channel)
@@ -121,6 +122,9 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
             return _let_go(channel, now_ms, own_keys)
         case KeyReady():
             rotation.key_ready(channel, event)
+            return []
+        case KeyOver():
+            rotation.key_over(channel, event)
             return []
         case Connected():
             return [*reconnect.connect(channel), *resume.ask_resume(channel)]

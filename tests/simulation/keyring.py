@@ -10,10 +10,10 @@ from l1.ground.faults import Refused
 from l1.ground.hashing import digest
 from l1.ground.limits import TIME_MS_MAX
 from l1.ground.signing import Context, Purpose, sign
-from l1.rules.keys import channel_keys_here, counting_keys
+from l1.rules.keys import channel_keys_here, counting_keys, own_channel_keys
 from l1.rules.state import Channel, Hospital
 from l1.rules.transactions import CHANNEL, RegisterKey, RevokeKey, key_words
-from l2.protocol.events import AskCheckpoint, KeyReady, PeerKeysSeen
+from l2.protocol.events import AskCheckpoint, KeyOver, KeyReady, PeerKeysSeen
 from l2.protocol.phases import Phase
 from tests.simulation.chain import KEY_WINDOW_MS, Answer
 from tests.simulation.genuine import SimKey
@@ -52,6 +52,14 @@ class KeyRing:
         held = held or [key for key in me.keys if key.kind == CHANNEL and key.revoked_at_ms is None]
         return held[-1].number, self.keys[held[-1].key]
 
+    def signs(self, row: Channel) -> tuple[int, SimKey, int]:
+        """[ROT-2] Number and key for what is said in a channel, and up to which number none signs its log."""
+        keys = own_channel_keys(self.registered(), row.opened_at_ms, self._node.world.chain.tip.clock_ms)
+        if not keys:
+            return FIRST, self.first, FIRST
+        newest = keys[-1]
+        return newest.number, self.keys[newest.key], -1 if newest.revoked_at_ms is None else newest.number
+
     # -- what a block brings ----------------------------------------------------------------------------------------
 
     def tell(self, keeper: "Keeper", row: Channel, height: int) -> None:
@@ -62,8 +70,10 @@ class KeyRing:
         theirs = channel_keys_here(row, side, registered, clock_ms=clock_ms, key_window_ms=KEY_WINDOW_MS)
         keeper.own_keys = self.public()
         keeper.channel.keys_ever = world.keys_ever(row)
-        number, signer = self.signing()
-        if number > keeper.channel.me.key:
+        number, signer, over = self.signs(row)
+        if over > keeper.channel.over:
+            keeper.offer(KeyOver(over))
+        if number > max(keeper.channel.me.key, over):
             keeper.offer(KeyReady(signer, number, height))
         keeper.offer(PeerKeysSeen(theirs))
 

@@ -78,7 +78,7 @@ class Node:
         return self.ring.signing()[1]
 
     def me(self, channel: bytes) -> Me:
-        number, key = self.ring.signing()
+        number, key, _ = self.ring.signs(self.world.chain.channels[channel])
         return Me(key, number, digest(b"secret" + channel))
 
     def clock_ms(self) -> int:
@@ -264,7 +264,7 @@ class Node:
             raise Violation("a start reads what was written", f"hospital {self.number}: {wrong!r}") from wrong
         if channel.id != row.id:
             raise Violation("a start reads what was written", f"hospital {self.number}: another channel's row")
-        channel.is_copy = row.id in self.copies
+        channel.over, channel.is_copy = self.ring.signs(row)[2], row.id in self.copies
         channel.key_window_ms = KEY_WINDOW_MS
         channel.batch_entries = self.world.weather.batch_entries
         keeper = Keeper(self, channel)

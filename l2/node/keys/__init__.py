@@ -5,10 +5,11 @@ from l2.node.keys.health import EXPIRES_SOON_MS, key_state, key_warnings
 from l2.node.keys.hsm import Hsm, HsmSigner
 from l2.node.keys.keyring import KEYRING, load_keyring, save_keyring
 from l2.node.keys.making import Terms, make_key
-from l2.node.keys.store import KeyStore, StoredKey
+from l2.node.keys.store import FIRST_CHANNEL, KeyStore, StoredKey
 
 __all__ = [
     "EXPIRES_SOON_MS",
+    "FIRST_CHANNEL",
     "Hsm",
     "HsmSigner",
     "KEYRING",

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-from l1.rules.keys import counting_keys, gave_way
+from l1.rules.keys import counting_keys, gave_way, own_channel_keys
 from l1.rules.state import Hospital, Key
-from l1.rules.transactions import KEY_KINDS, RECOVERY, ROOT
+from l1.rules.transactions import CHANNEL, KEY_KINDS, RECOVERY, ROOT
 
 __all__ = ["EXPIRES_SOON_MS", "key_state", "key_warnings"]
 
+NEVER_MS = -1  # before every opening: keys that were revoked before a channel opened never counted in that one alone
 EXPIRES_SOON_MS = 14 * 86_400_000  # two weeks: somebody is back from holiday
 
 _NAMES = {number: name for name, number in KEY_KINDS.items()}
@@ -27,7 +28,8 @@ def key_state(hospital: Hospital, key: Key, clock_ms: int) -> str:
 
 def key_warnings(hospital: Hospital, holds: Callable[[Key], bool], clock_ms: int) -> list[str]:
     """What is wrong with the keys, or soon will be; `holds` says whether the private half is here."""
-    return [*_of_kinds(hospital, holds, clock_ms), *_of_waiting(hospital, holds, clock_ms)]
+    waits = _of_waiting(hospital, holds, clock_ms)
+    return [*_of_kinds(hospital, holds, clock_ms), *_of_logs(hospital, holds, clock_ms), *waits]
 
 
 def _of_kinds(hospital: Hospital, holds: Callable[[Key], bool], clock_ms: int) -> Iterator[str]:
@@ -43,8 +45,20 @@ def _of_kinds(hospital: Hospital, holds: Callable[[Key], bool], clock_ms: int) -
         if until_ms <= clock_ms + EXPIRES_SOON_MS:
             hours = (until_ms - clock_ms) // 3_600_000
             yield f"the {_NAMES[kind]} key {held[-1].number} ends in {hours // 24} d {hours % 24} h: {rotate}"
-        elif held[-1] is not counting[-1]:
+        elif held[-1] is not counting[-1] and kind != CHANNEL:
             yield f"{_NAMES[kind]} key {counting[-1].number} counts on L1, and is not here: {rotate}, or revoke it"
+
+
+def _of_logs(hospital: Hospital, holds: Callable[[Key], bool], clock_ms: int) -> Iterator[str]:
+    """[ROT-2] A newest channel key that cannot sign stops every log, though older ones may count."""
+    begun = own_channel_keys(hospital, NEVER_MS, clock_ms)
+    if not begun or not any(holds(key) for key in counting_keys(hospital, CHANNEL, clock_ms)):
+        return  # told already
+    newest = begun[-1]
+    if newest.revoked_at_ms is not None or not holds(newest):
+        why = "is not here" if newest.revoked_at_ms is None else "was revoked"
+        rotate = "run `interward hospital keys rotate channel`"
+        yield f"channel key {newest.number} {why}, and no older one signs after it: {rotate}"
 
 
 def _of_waiting(hospital: Hospital, holds: Callable[[Key], bool], clock_ms: int) -> Iterator[str]:

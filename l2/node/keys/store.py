@@ -12,14 +12,15 @@ from l1.ground.faults import LocalError
 from l1.ground.fields import TimeMs
 from l1.ground.hashing import tagged_digest
 from l1.ground.signing import PrivateKey, Signer
-from l1.rules.keys import counting_keys
+from l1.rules.keys import counting_keys, own_channel_keys
 from l1.rules.state import Hospital, Key
 from l1.rules.transactions import CHANNEL, ROOT, SEALING, account_of
 from l2.node.keys.hsm import Hsm
 from l2.records.keys import exchange_public
 
-__all__ = ["KEYRING_BYTES_MAX", "KeyStore", "StoredKey", "decode_keyring"]
+__all__ = ["FIRST_CHANNEL", "KEYRING_BYTES_MAX", "KeyStore", "StoredKey", "decode_keyring"]
 
+FIRST_CHANNEL = 1  # the number of an admission's channel key
 KEYRING_BYTES_MAX = 16 * 1024 * 1024  # a thousand keys with their certificates, and room
 
 
@@ -122,6 +123,19 @@ class KeyStore:
     def closing_signer(self, registered: Hospital) -> tuple[int, Signer] | None:
         """The newest channel key that we hold and that is not revoked: an expired one still ends things."""
         return self._newest_of(CHANNEL, [key for key in registered.keys if key.revoked_at_ms is None])
+
+    def channel_signer(self, registered: Hospital, opened_at_ms: int, clock_ms: int) -> tuple[int, Signer, int]:
+        """Number and key for what is said in a channel, and up to which number no key signs its log (-1: all may).
+
+        [ROT-2] The newest that has begun, though it may have ended. Where that one was revoked or is not held here, the
+        newest that is held says what is no commitment.
+        """
+        keys = own_channel_keys(registered, opened_at_ms, clock_ms)
+        number, signer = self._newest_of(CHANNEL, keys) or (FIRST_CHANNEL, self.first_channel())
+        if not keys:
+            return number, signer, number
+        signs = keys[-1].number == number and keys[-1].revoked_at_ms is None
+        return number, signer, -1 if signs else keys[-1].number
 
     def _newest_of(self, kind: int, candidates: Sequence[Key]) -> tuple[int, Signer] | None:
         held = self._signers(kind)

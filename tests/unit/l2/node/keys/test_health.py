@@ -52,9 +52,17 @@ def test_no_key_that_counts_is_told_with_what_to_do() -> None:
 
 def test_a_key_that_counts_and_is_not_here_is_told() -> None:
     (said,) = warnings(key(4, CHANNEL), held=False)
-    assert "channel key 4 counts on L1, and is not here" in said
+    assert "channel key 4 is not here, and no older one signs after it" in said
+    assert "keys rotate channel" in said
     (said,) = key_warnings(hospital(), lambda one: one.kind != ROOT, NOW_MS)
     assert "no root key of this folder counts on L1; key 0 counts, and is not here" in said
+
+
+def test_a_newest_channel_key_that_was_revoked_stops_the_older_ones() -> None:
+    (said,) = warnings(key(4, CHANNEL, revoked=5))
+    assert "channel key 4 was revoked, and no older one signs after it" in said
+    assert warnings(key(4, CHANNEL, revoked=5), key(5, CHANNEL)) == []
+    assert warnings(key(4, CHANNEL, until=NOW_MS)) == []  # it has ended, and signs on
 
 
 def test_a_root_or_recovery_key_that_waits_is_always_told() -> None:

@@ -109,6 +109,26 @@ def test_the_newest_key_that_counts_and_is_held_signs(tmp_path: Path) -> None:
     assert closing[1].public_key == second.public
 
 
+def test_in_a_channel_the_newest_key_that_has_begun_signs_or_none(tmp_path: Path) -> None:
+    keys = store(tmp_path)
+    first, second, foreign = keys.first_channel().public_key, made(CHANNEL), made(CHANNEL)
+    keys.add(second)
+    root = (ROOT, keys.first_root.public_key, 100, None)
+    older = (CHANNEL, first, 100, None)
+
+    def signing(*rows: tuple[int, bytes, int, int | None], opened_at_ms: int = 8) -> tuple[int, int]:
+        number, signer, over = keys.channel_signer(_registered(root, *rows), opened_at_ms, 60)
+        assert signer.public_key in (first, second.public)
+        return number, over
+
+    assert signing(older) == (1, -1)
+    assert signing(older, (CHANNEL, second.public, 50, None)) == (2, -1)  # it has ended
+    assert signing(older, (CHANNEL, second.public, 100, 9)) == (2, 2)  # revoked
+    assert signing(older, (CHANNEL, second.public, 100, 8)) == (1, -1)  # before the channel opened
+    assert signing(older, (CHANNEL, foreign.public, 50, None)) == (1, 2)  # not held
+    assert signing((CHANNEL, first, 100, 5)) == (1, 1)
+
+
 def test_a_sealing_key_is_found_by_its_public_half(tmp_path: Path) -> None:
     keys = store(tmp_path)
     later = made(SEALING)
