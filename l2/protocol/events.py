@@ -108,7 +108,7 @@ class KeyReady:
 
 @dataclass(frozen=True, slots=True)
 class KeyOver:
-    """Our newest channel key that has begun was revoked, or is not held here: it signs nothing, nor does an older one."""
+    """Our newest channel key was revoked, or is not held here: neither it nor an older one signs."""
 
     number: int
 

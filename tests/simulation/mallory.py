@@ -22,6 +22,7 @@ from l2.protocol import writer
 from l2.protocol.batch import decode_batch
 from l2.protocol.closing import checkpoint_heads
 from l2.protocol.events import Append, MessageReceived, Send, Submit
+from l2.protocol.fold_rows import fold_rows
 from l2.protocol.handover import Handed, sign_handover
 from l2.protocol.messages import Message, ResumeGiven, decode_resume_given
 from l2.protocol.phases import Phase
@@ -211,8 +212,9 @@ class Mallory(Node):
         opened = writer._opening_seen(channel, self.clock_ms())
         channel.fold.judge(channel.side, opened + entries, terms)
         log.spent += more
-        keeper.decided.append(writer._batch(channel, opened + entries, terms))
+        effects = writer._batch(channel, opened + entries, terms)
         log.spent -= more
+        keeper.decided.append([*effects, *fold_rows(channel)])
         keeper.speak()
         return True
 
