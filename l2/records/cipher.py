@@ -13,17 +13,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
-from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt, crypto_aead_xchacha20poly1305_ietf_encrypt
-from nacl.exceptions import CryptoError
 
 from l1.ground.faults import Fault, Refused, require
+from l2.records.aead import NONCE_BYTES, Octets, open_sealed, seal
 from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 
 __all__ = ["BodyCipher", "Octets", "subkey_of"]
 
-Octets = bytes | bytearray | memoryview
-"""Bytes, whoever owns them."""
-
+_FIRST = bytes(NONCE_BYTES)  # the first chunk's nonce: all of a short body
 _CONSTANTS = unpack("<4I", b"expand 32-byte k")
 
 
@@ -46,11 +43,11 @@ class BodyCipher:
     def _fast(self) -> ChaCha20Poly1305:
         return ChaCha20Poly1305(subkey_of(self._key))
 
-    def seal(self, plain: bytes, index: int, last: bool) -> bytes:
+    def seal(self, plain: Octets, index: int, last: bool) -> bytes:
         """A ciphertext chunk."""
         if index:
             return self._fast.encrypt(index.to_bytes(12, "big"), plain, self._data[last])
-        return crypto_aead_xchacha20poly1305_ietf_encrypt(plain, self._data[last], bytes(24), self._key)
+        return seal(plain, self._data[last], _FIRST, self._key)
 
     def seal_into(self, plain: Octets, index: int, last: bool, into: memoryview) -> None:
         """A ciphertext chunk, written where it is to be; the two places must not overlap."""
@@ -87,17 +84,22 @@ class BodyCipher:
                 self.open_into(piece, first + at, first + at == last, place)
         return plain
 
-    def open(self, chunk: bytes, index: int, last: bool) -> bytes:
+    def open(self, chunk: Octets, index: int, last: bool) -> Octets:
         """The plaintext of a chunk. Raises `Refused` (BAD_CIPHERTEXT)."""
         require(len(chunk) >= TAG_BYTES, Fault.BAD_CIPHERTEXT, f"chunk {index} is cut short")
+        if index == 0:
+            return self.open_first(chunk, last)
         try:
-            if index:
-                return self._fast.decrypt(index.to_bytes(12, "big"), chunk, self._data[last])
-            return crypto_aead_xchacha20poly1305_ietf_decrypt(
-                chunk, self._data[last], index.to_bytes(24, "big"), self._key
-            )
-        except (CryptoError, InvalidTag):
+            return self._fast.decrypt(index.to_bytes(12, "big"), chunk, self._data[last])
+        except InvalidTag:
             raise _unopened(index) from None
+
+    def open_first(self, chunk: Octets, last: bool) -> bytearray:
+        """The same of the first chunk, in memory that may be changed. Raises `Refused` (BAD_CIPHERTEXT)."""
+        plain = open_sealed(chunk, self._data[last], _FIRST, self._key)
+        if plain is None:
+            raise _unopened(0)
+        return plain
 
 
 def _unopened(index: int) -> Refused:

@@ -6,17 +6,13 @@ is an argument. Sources: RFC 7748, RFC 7693, draft-irtf-cfrg-xchacha-03; docs/sp
 
 from hashlib import blake2b, sha256
 
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt,
-    crypto_aead_xchacha20poly1305_ietf_encrypt,
-    crypto_scalarmult,
-    crypto_scalarmult_base,
-)
+from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.hashing import tagged_digest
 from l1.ground.limits import HANDLE_BYTES
+from l2.records.aead import KEY_BYTES, NONCE_BYTES, open_sealed, seal
 
 __all__ = [
     "BOX_OVERHEAD",
@@ -36,8 +32,6 @@ __all__ = [
     "wrap",
 ]
 
-KEY_BYTES = 32
-NONCE_BYTES = 24
 BOX_OVERHEAD = NONCE_BYTES + 16
 
 _ZERO_NONCE = bytes(NONCE_BYTES)  # only under keys that encrypt once
@@ -114,30 +108,27 @@ def wrap(key: bytes, *, shared: bytes, secret: bytes, place: bytes, root: bytes)
     `shared` is what the one-time keys of both `agree` on; `place` is `body.place_of(...)`, `root` the grant's
     ciphertext root: the lock in the place is fresh per grant, so the wrapping key encrypts once.
     """
-    return crypto_aead_xchacha20poly1305_ietf_encrypt(
-        key, place, _ZERO_NONCE, _wrapping_key(shared, secret, place, root)
-    )
+    return seal(key, place, _ZERO_NONCE, _wrapping_key(shared, secret, place, root))
 
 
 def unwrap(wrapped: bytes, *, shared: bytes, secret: bytes, place: bytes, root: bytes) -> bytes:
     """The body's key. Raises `Refused` (BAD_CIPHERTEXT)."""
-    wrapping = _wrapping_key(shared, secret, place, root)
-    try:
-        return crypto_aead_xchacha20poly1305_ietf_decrypt(wrapped, place, _ZERO_NONCE, wrapping)
-    except CryptoError:
-        raise Refused(Fault.BAD_CIPHERTEXT, "the wrapped key does not open under this secret") from None
+    key = open_sealed(wrapped, place, _ZERO_NONCE, _wrapping_key(shared, secret, place, root))
+    if key is None:
+        raise Refused(Fault.BAD_CIPHERTEXT, "the wrapped key does not open under this secret")
+    return bytes(key)
 
 
 def box(key: bytes, secret: bytes, label: bytes, nonce: bytes) -> bytes:
     """[REST-2] A short secret at rest under a longer-lived key: nonce ‖ ciphertext. `nonce` is 24 fresh bytes."""
     assert len(nonce) == NONCE_BYTES
-    return nonce + crypto_aead_xchacha20poly1305_ietf_encrypt(secret, label, nonce, key)
+    return nonce + seal(secret, label, nonce, key)
 
 
 def unbox(key: bytes, boxed: bytes, label: bytes) -> bytes:
     """What was boxed under that key and label. Raises `Refused` (BAD_CIPHERTEXT)."""
     require(len(boxed) >= BOX_OVERHEAD, Fault.BAD_CIPHERTEXT, "too short for a sealed box")
-    try:
-        return crypto_aead_xchacha20poly1305_ietf_decrypt(boxed[NONCE_BYTES:], label, boxed[:NONCE_BYTES], key)
-    except CryptoError:
-        raise Refused(Fault.BAD_CIPHERTEXT, "does not open: another key, another place, or damaged") from None
+    secret = open_sealed(boxed[NONCE_BYTES:], label, boxed[:NONCE_BYTES], key)
+    if secret is None:
+        raise Refused(Fault.BAD_CIPHERTEXT, "does not open: another key, another place, or damaged")
+    return bytes(secret)

@@ -75,7 +75,7 @@ class _Sealer:
         """The one chunk of a short body; None for a long one. Raises `Refused` (BAD_CIPHERTEXT)."""
         if self._chunk is None:
             return None
-        return self._sealed.seal(bytes(regrant(bytearray(self._rest.open(self._chunk, 0, True)), self.salt)), 0, True)
+        return self._sealed.seal(regrant(self._rest.open_first(self._chunk, True), self.salt), 0, True)
 
     def seal_into(self, first: int, end: int, into: memoryview) -> None:
         """Consecutive chunks of a long body, sealed where they are to be."""
