@@ -19,6 +19,7 @@ STANDING = b"journal"
 
 _STANDING = Struct(f">{RUN_BYTES}sQ?")
 _BODIES = ("records", "incoming", "outgoing")
+_CROWDS = ("crowds in", "crowds out")
 _WITH_CELLS = ("places", "holds", "erasures", "openings", "parts")
 
 
@@ -84,4 +85,10 @@ def index_migrations(fresh: Mapping[bytes, bytes]) -> tuple[Migration, ...]:
         for fact, value in fresh.items():
             writing.put(fact, value, db=meta, overwrite=False)
 
-    return (add_cells,)
+    return add_cells, _add_crowds
+
+
+def _add_crowds(environment: Any, writing: Any) -> None:
+    """2 → 3: short bodies that came together stand in one row; those that wait in rows of their own stay there."""
+    for name in _CROWDS:
+        environment.open_db(name.encode(), txn=writing)

@@ -17,7 +17,7 @@ from l1.ground.merkle import root_of
 from l2.records import limits
 from l2.records.cipher import BodyCipher, Octets
 from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
-from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, ZSTD, Unpacked, head_of, new_packer, squeeze
+from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, ZSTD, Unpacked, head_of, new_packer, squeeze, unpack_short
 
 __all__ = [
     "Hasher",
@@ -31,6 +31,7 @@ __all__ = [
     "in_turn",
     "open_body",
     "open_chunks",
+    "open_short",
     "pack",
     "place_of",
     "regrant",
@@ -168,6 +169,14 @@ def open_body(
     yield from spread(unpacked, hasher.update)
     digest = content_digest(unpacked.salt, hasher.digest())
     require(digest == granted, Fault.BAD_DIGEST, "the content is not what the grant promised")
+
+
+def open_short(chunk: bytes, cipher: BodyCipher, granted: bytes, unpacker: ZstdDecompressor) -> tuple[bytes, bytes]:
+    """[BODY-7] The content of a body of one chunk, and its SHA-256. Raises like `open_body`."""
+    salt, content = unpack_short(cipher.open_first(chunk, True), unpacker)
+    digest = sha256(content).digest()
+    require(content_digest(salt, digest) == granted, Fault.BAD_DIGEST, "the content is not what the grant promised")
+    return content, digest
 
 
 def unpack_body(plain: Iterable[Octets], cipher_size: int) -> tuple[bytes, bytes]:

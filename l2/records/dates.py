@@ -13,11 +13,13 @@ ONGOING_MS = 253_402_300_799_999
 
 _FHIR = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(T.+)?)?)?$", re.ASCII)
 _PACKED = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?", re.ASCII)
+_DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _ms(moment: datetime) -> int:
-    return max(0, (moment - _EPOCH) // timedelta(milliseconds=1))
+    since = moment - _EPOCH
+    return max(0, since.days * _DAY_MS + since.seconds * 1000 + since.microseconds // 1000)
 
 
 def _span(numbers: list[int]) -> Span | None:

@@ -4,7 +4,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 
 from msgspec.structs import replace
 
-from l1.ground.codes import MediaType
+from l1.ground.codes import MediaType, RecordClass
 from l2.records import limits
 from l2.records.extract import read_extract
 from l2.records.fhir import look_at_json, look_at_ndjson
@@ -30,7 +30,7 @@ def identify(content: bytes) -> RecordInfo:
         return look_at_hl7v2(content)
     start = content[:_PROBE_BYTES].lstrip(_SPACE)
     if start[:1] == b"{" and (info := look_at_json(content) or look_at_ndjson(content)) is not None:
-        return _with_proof(info, content)
+        return _with_proof(info, content) if info.record_class == RecordClass.BUNDLE else info
     if is_cda(content):
         return look_at_cda(content)
     return RecordInfo(media_type=_plain_type(content[:_TEXT_PROBE_BYTES], start))

@@ -12,7 +12,7 @@ import zstandard
 from l1.ground.faults import Fault, Refused, require
 from l2.records import limits
 from l2.records.cipher import Octets
-from l2.records.limits import CHUNK_BYTES
+from l2.records.limits import CHUNK_BYTES, TAG_BYTES
 
 __all__ = [
     "HEAD_BYTES",
@@ -26,6 +26,7 @@ __all__ = [
     "new_packer",
     "new_unpacker",
     "squeeze",
+    "unpack_short",
 ]
 
 SALT_BYTES = 32
@@ -112,13 +113,7 @@ class Unpacked:
         self._unpacker = unpacker
         pieces = iter(plain)
         first: Octets = next(pieces, b"")
-        require(len(first) >= HEAD_BYTES, Fault.MALFORMED, "the body is shorter than its head")
-        self.salt, self.codec = bytes(first[:SALT_BYTES]), first[SALT_BYTES]
-        self.size = int.from_bytes(first[SALT_BYTES + 1 : HEAD_BYTES], "little")
-        require(self.codec in (RAW, ZSTD), Fault.MALFORMED, f"there is no codec {self.codec}")
-        # [BODY-6] Unpacking stops at the size that the head promises, and that is bounded by the granted size.
-        fits = self.codec == RAW or self.size <= content_bytes_max(cipher_size)
-        require(fits, Fault.TOO_LARGE, f"a body that claims {self.size} bytes")
+        self.salt, self.codec, self.size = _read_head(first, cipher_size)
         self._rest = _with_first(memoryview(first)[HEAD_BYTES:], pieces)
 
     def __iter__(self) -> Iterator[Octets]:
@@ -148,16 +143,40 @@ class Unpacked:
             raise Refused(Fault.MALFORMED, "data behind the end of the content")
 
     def _unsqueezed_at_once(self) -> Iterator[bytes]:
-        """A short content: one call, bounded by what the head promises, instead of a stream's machinery."""
-        data = b"".join(self._rest)
-        try:
-            claimed = zstandard.frame_content_size(data)
-            fits = claimed in (-1, self.size)
-            require(fits, Fault.MALFORMED, "the content has another size than the body's head says")
-            unpacker = self._unpacker or new_unpacker()
-            yield unpacker.decompress(data, max_output_size=max(1, self.size), allow_extra_data=False)
-        except zstandard.ZstdError:
-            raise Refused(Fault.MALFORMED, "the body's data is not what its codec says") from None
+        yield _unsqueeze(b"".join(self._rest), self.size, self._unpacker or new_unpacker())
+
+
+def _read_head(first: Octets, cipher_size: int) -> tuple[bytes, int, int]:
+    """Salt, codec and size of the content. Raises `Refused`: MALFORMED, TOO_LARGE."""
+    require(len(first) >= HEAD_BYTES, Fault.MALFORMED, "the body is shorter than its head")
+    codec, size = first[SALT_BYTES], int.from_bytes(first[SALT_BYTES + 1 : HEAD_BYTES], "little")
+    if codec != RAW:
+        require(codec == ZSTD, Fault.MALFORMED, f"there is no codec {codec}")
+        # [BODY-6] Unpacking stops at the size that the head promises, and that is bounded by the granted size.
+        require(size <= content_bytes_max(cipher_size), Fault.TOO_LARGE, f"a body that claims {size} bytes")
+    return bytes(first[:SALT_BYTES]), codec, size
+
+
+def _unsqueeze(data: Octets, size: int, unpacker: zstandard.ZstdDecompressor) -> bytes:
+    """A short content: one call, bounded by what the head promises, instead of a stream's machinery."""
+    try:
+        claimed = zstandard.frame_content_size(data)
+        require(claimed in (-1, size), Fault.MALFORMED, "the content has another size than the body's head says")
+        return unpacker.decompress(data, max_output_size=max(1, size), allow_extra_data=False)
+    except zstandard.ZstdError:
+        raise Refused(Fault.MALFORMED, "the body's data is not what its codec says") from None
+
+
+def unpack_short(plain: bytearray, unpacker: zstandard.ZstdDecompressor) -> tuple[bytes, bytes]:
+    """[BODY-7] Salt and content of a body of one chunk, in one go. Raises `Refused`: MALFORMED, TOO_LARGE."""
+    cipher_size = len(plain) + TAG_BYTES
+    salt, codec, size = _read_head(plain, cipher_size)
+    if size > _AT_ONCE_BYTES:
+        return salt, b"".join(Unpacked((plain,), cipher_size, unpacker))
+    data = memoryview(plain)[HEAD_BYTES:]
+    content = bytes(data) if codec == RAW else _unsqueeze(data, size, unpacker)
+    require(len(content) == size, Fault.MALFORMED, "the content has another size than the body's head says")
+    return salt, content
 
 
 def new_unpacker() -> zstandard.ZstdDecompressor:

@@ -5,7 +5,7 @@ everywhere below the resource, contained and nested ones included, since a label
 a code. Sources: FHIR R4, sections 2.36 (patient compartment), 2.24 (dates), 6.1.1 (security labels).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from l2.records.limits import TEXT_MAX
 
 __all__ = ["NOT_READ", "Outside", "look_at_resource", "marks_of", "patient_of", "security_of"]
 
+_HOLDERS = ("Bundle", "Parameters")
 NESTING_MAX = 64  # bundles within bundles; deeper ones are somebody's joke
 
 
@@ -39,21 +40,23 @@ class Outside(NamedTuple):
 NOT_READ = Outside("", "", 1 << RecordClass.OTHER, "", (), (), None, Label.N, frozenset())
 
 # When the care was: what a period of data is about (FHIR R4, Patient/$everything: "care dates, not record currency").
-_CARE = (
+_CARE = frozenset((
     *("effectiveDateTime", "effectivePeriod", "effectiveInstant", "performedDateTime", "performedPeriod"),
     *("occurrenceDateTime", "occurrencePeriod", "occurredDateTime", "occurredPeriod", "period", "started"),
     *("onsetDateTime", "onsetPeriod", "abatementDateTime", "abatementPeriod", "lastOccurrence", "billablePeriod"),
     *("servicedDate", "servicedPeriod", "start", "end", "startDate", "whenHandedOver", "executionPeriod"),
     *("identifiedDateTime", "identifiedPeriod"),
-)
+))
 # When it was written down: only where nothing says when it was.
-_WRITTEN = (
+_WRITTEN = frozenset((
     *("authoredOn", "authored", "recordedDate", "recorded", "issued", "created", "date", "dateTime", "sent"),
     *("received", "receivedTime", "statusDate", "whenPrepared", "timestamp", "indexed", "assertedDate"),
-)
+))
 _STILL = frozenset(("active", "recurrence", "relapse"))  # clinicalStatus of what goes on without an end
 # Who it is about: where the R4 patient compartment looks.
-_ABOUT = ("subject", "patient", "beneficiary", "for", "individual")
+_ABOUT = frozenset(("subject", "patient", "beneficiary", "for", "individual"))
+# The same one level down: of an Appointment, of an AuditEvent or Provenance, of a Group.
+_ABOUT_INSIDE = (("participant", "actor"), ("entity", "what"), ("member", "entity"))
 
 _decode = msgspec.json.Decoder().decode
 
@@ -66,16 +69,16 @@ def look_at_resource(raw: bytes) -> Outside:
         return NOT_READ
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         return NOT_READ
-    inside = list(_nested(resource))
-    codings = list(_codings(resource))
-    sensitivity = find_sensitivity(codings)
-    marks = [mark for part in (*inside, *_contained(inside)) for mark in security_of(part.get("meta"))]
+    kind = resource["resourceType"]
+    inside = list(_nested(resource)) if kind in _HOLDERS else [resource]
+    sensitivity = find_sensitivity(_codings(resource))
+    marks = [mark for part in (*inside, *_contained(inside)) if "meta" in part for mark in security_of(part["meta"])]
     spans = [span for part in inside if (span := _span_of(part)) is not None]
     return Outside(
-        kind=resource["resourceType"][:TEXT_MAX],
+        kind=kind[:TEXT_MAX],
         id=_text(resource.get("id")),
-        classes=mask(CLASS_OF.get(str(part.get("resourceType")), RecordClass.OTHER) for part in inside),
-        patient=_text(resource.get("id")) if resource["resourceType"] == "Patient" else "",
+        classes=mask([CLASS_OF.get(str(part.get("resourceType")), RecordClass.OTHER) for part in inside]),
+        patient=_text(resource.get("id")) if kind == "Patient" else "",
         subjects=tuple(dict.fromkeys(name for part in inside for name in _subjects(part))),
         names=tuple(name for part in inside if part.get("resourceType") == "Patient" for name in _names(part)),
         span=(min(start for start, _ in spans), max(end for _, end in spans)) if spans else None,
@@ -90,7 +93,7 @@ def _nested(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
     while waiting:
         part, depth = waiting.pop()
         yield part
-        if part.get("resourceType") not in ("Bundle", "Parameters") or depth >= NESTING_MAX:
+        if part.get("resourceType") not in _HOLDERS or depth >= NESTING_MAX:
             continue
         below = _list(part.get("entry")) + _list(part.get("parameter"))
         while below:
@@ -102,21 +105,23 @@ def _nested(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _contained(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for part in parts:
-        yield from (inner for inner in _list(part.get("contained")) if isinstance(inner, dict))
+        if "contained" in part:
+            yield from (inner for inner in _list(part["contained"]) if isinstance(inner, dict))
 
 
-def _codings(value: object) -> Iterator[Coding]:
+def _codings(value: object) -> list[Coding]:
     """Every system with its code below a value. A stack, not recursion: the depth is the sender's choice."""
+    found: list[Coding] = []
     stack = [value]
     while stack:
         here = stack.pop()
         if type(here) is dict:
-            code, system = here.get("code"), here.get("system")
-            if type(code) is str and type(system) is str:
-                yield system, code
-            stack += [inner for inner in here.values() if type(inner) in (dict, list)]
+            if type(code := here.get("code")) is str and type(system := here.get("system")) is str:
+                found.append((system, code))
+            stack += here.values()
         elif type(here) is list:
             stack += here
+    return found
 
 
 def security_of(meta: object) -> list[Coding]:
@@ -135,13 +140,14 @@ def marks_of(meta: object) -> Label:
 
 
 def _span_of(part: dict[str, Any]) -> Span | None:
-    spans = list(_dates(part, _CARE)) or list(_dates(part, _WRITTEN))
+    names = part.keys()
+    spans = _dates(part, names & _CARE) or _dates(part, names & _WRITTEN)
     for holder, fields in (("collection", ("collectedDateTime", "collectedPeriod")), ("context", ("period",))):
         if isinstance(inner := part.get(holder), dict):
-            spans = list(_dates(inner, fields)) or spans
+            spans = _dates(inner, fields) or spans
     if not spans:
         return None
-    start, end = min(first for first, _ in spans), max(last for _, last in spans)
+    start, end = min(spans)[0], max([last for _, last in spans])
     ended = "abatementDateTime" in part or "abatementPeriod" in part
     return start, end if ended or not _goes_on(part) else ONGOING_MS
 
@@ -151,25 +157,27 @@ def _goes_on(part: dict[str, Any]) -> bool:
     return any(_get(coding, "code") in _STILL for coding in _list(status))
 
 
-def _dates(part: dict[str, Any], fields: tuple[str, ...]) -> Iterator[Span]:
+def _dates(part: dict[str, Any], fields: Iterable[str]) -> list[Span]:
+    spans: list[Span] = []
     for name in fields:
         value = part.get(name)
         if isinstance(value, dict):
             start, end = fhir_span(value.get("start")), fhir_span(value.get("end"))
             if start is not None:
                 # R4, section 2.24.0.13: a period without an end goes on.
-                yield start[0], ONGOING_MS if end is None else end[1]
+                spans.append((start[0], ONGOING_MS if end is None else end[1]))
             elif end is not None:
-                yield end
+                spans.append(end)
         elif (span := fhir_span(value)) is not None:
-            yield span
+            spans.append(span)
+    return spans
 
 
 def _subjects(part: dict[str, Any]) -> Iterator[str]:
-    named = [part.get(field) for field in _ABOUT]
-    named += [_get(actor, "actor") for actor in _list(part.get("participant"))]  # Appointment
-    named += [_get(entity, "what") for entity in _list(part.get("entity"))]  # AuditEvent, Provenance
-    named += [_get(member, "entity") for member in _list(part.get("member"))]  # Group
+    named = [value for field, value in part.items() if field in _ABOUT]
+    for field, inner in _ABOUT_INSIDE:
+        if field in part:
+            named += [_get(one, inner) for one in _list(part[field])]
     for field in named:
         for reference in field if isinstance(field, list) else [field]:
             if isinstance(text := _get(reference, "reference"), str) and (found := patient_of(text)):

@@ -6,13 +6,15 @@ key of its pull; then the body's own key takes its place, and the record is at r
 Knows no log and no line. docs/spec/records.md, rules PULL-4 to 8.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l2.node.bodies.cells import HEAD_BYTES, Cell, Cells, place_key
+from l2.node.bodies.crowds import Crowds
 from l2.node.bodies.files import settle, write_at
+from l2.node.bodies.index import Change
 from l2.node.bodies.outgoing import GrantBody
 from l2.records.body import check_hashes, chunk_count, chunk_hash, chunk_size, place_of
 from l2.records.cipher import Octets
@@ -54,6 +56,7 @@ class Pulled(Shape, frozen=True):
 
 
 _decode = decoder(Waiting, bytes_max=_ROW_BYTES_MAX, what="incoming row")
+_decode_crowd = decoder(tuple[tuple[bytes, Waiting], ...], bytes_max=_ROW_BYTES_MAX, what="row of an incoming crowd")
 
 
 class Download:
@@ -151,7 +154,8 @@ class Incoming:
 
     def __init__(self, cells: Cells) -> None:
         self.cells = cells
-        self.rows = cells.index.table("incoming")
+        self._rows = cells.index.table("incoming")
+        self._crowds = Crowds(cells.index.table("crowds in"), _decode_crowd, cells.entropy)
 
     def begin(self, chain: bytes, channel: bytes, grant: int, body: GrantBody) -> Download:
         """The download of a grant, where it stopped. Raises `Refused` (OUT_OF_BOUNDS) for a size that no body has."""
@@ -204,44 +208,50 @@ class Incoming:
             cells = self.cells.write_pack(
                 [(head(one_time, ONE_TIME_KEY, place), one.chunk, place) for _, _, one, place in good]
             )
-            rows = [
-                (grant, Waiting(body, cell, peer_one_time=peer_one_time, wrapped=one.wrapped, complete=True))
+            crowd = {
+                _key_of(channel, grant): Waiting(body, cell, b"", peer_one_time, one.wrapped, complete=True)
                 for (grant, body, one, _), cell in zip(good, cells, strict=True)
-            ]
-            self.put_all(channel, rows)
+            }
+            with self._crowds.adding(crowd) as rows:
+                self.cells.index.write([*rows, *((self.cells.places, place_key(cell), b"") for cell in cells)])
         return refused
 
     def put(self, channel: bytes, grant: int, row: Waiting) -> None:
-        self.put_all(channel, [(grant, row)])
-
-    def put_all(self, channel: bytes, rows: Sequence[tuple[int, Waiting]]) -> None:
-        changes = [(self.rows, _key_of(channel, grant), encode(row)) for grant, row in rows]
-        self.cells.index.write([*changes, *((self.cells.places, place_key(row.cell), b"") for _, row in rows)])
+        place = (self.cells.places, place_key(row.cell), b"")
+        self.cells.index.write([(self._rows, _key_of(channel, grant), encode(row)), place])
 
     def find(self, channel: bytes, grant: int) -> Waiting | None:
-        row = self.rows.get(_key_of(channel, grant))
+        key = _key_of(channel, grant)
+        if (known := self._crowds.get(key)) is not None:
+            return known
+        row = self._rows.get(key)
         return None if row is None else _decode(row)
 
     def drop(self, channel: bytes, grants: Sequence[int]) -> None:
         """Forget ciphertexts and one-time keys: the grants have ended, or what they brought does not open."""
         known = [(grant, row) for grant in grants if (row := self.find(channel, grant)) is not None]
         self.cells.destroy(row.cell for _, row in known)
-        gone = [(self.rows, _key_of(channel, grant), None) for grant, _ in known]
-        self.cells.index.write([*gone, *((self.cells.places, place_key(row.cell), None) for _, row in known)])
+        self.end(channel, [grant for grant, _ in known], [(self.cells.places, place_key(r.cell), None) for _, r in known])
         self.cells.tidy(row.cell.file for _, row in known)
 
-    def row_key(self, channel: bytes, grant: int) -> bytes:
-        """For whoever removes the row together with others."""
-        return _key_of(channel, grant)
+    def end(self, channel: bytes, grants: Iterable[int], changes: Sequence[Change]) -> None:
+        """These downloads are none any more; written together with what follows from it."""
+        keys = [_key_of(channel, grant) for grant in grants]
+        alone: list[Change] = [(self._rows, key, None) for key in keys if key not in self._crowds]
+        with self._crowds.removing(keys) as rows:
+            self.cells.index.write([*changes, *rows, *alone])
 
     def cells_in_use(self) -> list[Cell]:
         """The cells of all downloads."""
-        return [_decode(row).cell for _, row in self.rows.scan()]
+        return [row.cell for _, row in self._all()]
 
     def waiting(self) -> list[tuple[bytes, int, bool]]:
         """Channel, grant and whether the ciphertext is complete, of every download."""
-        rows = ((key, _decode(row)) for key, row in self.rows.scan())
-        return [(*_parts_of(key), row.complete) for key, row in rows]
+        return [(*_parts_of(key), row.complete) for key, row in self._all()]
+
+    def _all(self) -> Iterator[tuple[bytes, Waiting]]:
+        yield from ((key, _decode(row)) for key, row in self._rows.scan())
+        yield from self._crowds.items()
 
 
 def require_complete(row: Waiting | None) -> Waiting:

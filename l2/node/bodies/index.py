@@ -22,12 +22,12 @@ from l2.node.layouts import index_migrations
 from l2.node.store import disk_failed
 from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
 
-__all__ = ["Index", "Table"]
+__all__ = ["Change", "Index", "Table"]
 
 _MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
 _TABLES = (
     *("records", "subjects", "origins", "places", "outgoing", "incoming", "people", "shared", "papers"),
-    *("holds", "erasures", "openings", "parts"),
+    *("holds", "erasures", "openings", "parts", "crowds in", "crowds out"),
 )
 _REMEDY = "Restore the folder `bodies` from a backup."
 _KEY_LABEL, _RING_LABEL = b"interward index key", b"interward ring"
@@ -87,7 +87,7 @@ class Index:
     def table(self, name: str) -> "Table":
         return Table(self._env, self._tables[name], name.encode(), self._key, self._entropy)
 
-    def write(self, changes: Iterable[tuple["Table", bytes, bytes | None]]) -> None:
+    def write(self, changes: "Iterable[Change]") -> None:
         """Put rows, or delete those that are None: all or nothing, with one sync."""
         sealed = [(table, key, None if row is None else table.seal(key, row)) for table, key, row in changes]
         with self._env.begin(write=True) as txn:
@@ -171,3 +171,7 @@ class Table:
 
     def _unseal(self, key: bytes, sealed: bytes) -> bytes:
         return sealed and unbox(self._key, sealed, self._label(key))
+
+
+Change = tuple[Table, bytes, bytes | None]
+"""A row to be put under a key, or None to delete it."""

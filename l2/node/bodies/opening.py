@@ -4,11 +4,12 @@ The body's own key replaces the one-time key in the cell's head; so a record tha
 its one-time key is destroyed with the same write. Many at once cost two syncs. docs/spec/records.md, PULL-7.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
+from msgspec.structs import replace
 from zstandard import ZstdDecompressor
 
 from l1.ground.faults import Fault, LocalError, Refused, require
@@ -17,9 +18,8 @@ from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell
 from l2.node.bodies.incoming import ONE_TIME_KEY, Incoming, Waiting, require_complete
 from l2.node.bodies.intake import RECORD_KEY, Seen, Taken
 from l2.node.bodies.store import Origin, Record, RecordStore, look
-from l2.records.body import in_turn, open_body
+from l2.records.body import open_body, open_short
 from l2.records.cipher import BodyCipher
-from l2.records.info import RecordInfo
 from l2.records.keys import agree, key_digest, lock_of, unwrap
 from l2.records.packing import new_unpacker
 
@@ -82,39 +82,38 @@ class Opener:
                     outcome[one.grant] = error
         self._cells.set_heads((done.row.cell, done.head) for _, done in opened)
         rows = [row for _, done in opened for row in self._records.rows_of(done.record)]
-        gone = [(self._incoming.rows, self._incoming.row_key(channel, grant), None) for grant, _ in opened]
-        self._cells.index.write([*rows, *gone])
+        self._incoming.end(channel, [grant for grant, _ in opened], rows)
         return outcome | {grant: done.record for grant, done in opened}
 
     def _open(self, row: Waiting, secret: bytes, origin: Origin, name: str, now_ms: int, tools: _Tools) -> _Opened:
         body, cell = row.body, row.cell
         require(lock_of(secret) == body.lock, Fault.BAD_DIGEST, "the secret does not open the grant's lock")
-        head, runs = self._read(cell, tools.read_short)
+        head, chunk = tools.read_short(cell) if is_short_cell(cell) else (self._cells.read_head(cell), None)
         key = self._key(row, head, secret, tools.agreed)
         require(key_digest(key) == body.key, Fault.BAD_DIGEST, "the key is not the one that the grant names")
-        hasher, size, seen = sha256(), 0, Seen()
         cipher = BodyCipher(key, cell.place)
-        spread = in_turn if is_short_cell(cell) else beside
-        contents = open_body(runs, cell.size, cipher, body.content, hasher, spread=spread, unpacker=tools.unpacker)
-        for piece in contents:
-            size += len(piece)
-            seen.add(piece)
-        digest = hasher.digest()
-        info = look(Taken(digest, size, seen.bytes, seen.whole))
+        if chunk is None:
+            taken = self._open_long(cell, cipher, body.content, tools)
+        else:
+            content, digest = open_short(chunk, cipher, body.content, tools.unpacker)
+            taken = Taken(digest, len(content), content, whole=True)
+        info = look(taken)
         if info.label < body.label:
-            info = _with_label(info, body.label)
-        id_ = self._records.id_of(digest, origin)
+            info = replace(info, label=body.label)
+        id_ = self._records.id_of(taken.digest, origin)
         return _Opened(
             row,
             self._cells.head(key, RECORD_KEY, cell.place),
-            Record(id_, name, size, now_ms, info, digest, cell, origin),
+            Record(id_, name, taken.size, now_ms, info, taken.digest, cell, origin),
         )
 
-    def _read(self, cell: Cell, read_short: ReadShort) -> tuple[bytes, Iterable[bytes]]:
-        if is_short_cell(cell):
-            head, chunk = read_short(cell)
-            return head, (chunk,)
-        return self._cells.read_head(cell), self._cells.runs(cell)
+    def _open_long(self, cell: Cell, cipher: BodyCipher, granted: bytes, tools: _Tools) -> Taken:
+        hasher, size, seen = sha256(), 0, Seen()
+        runs = self._cells.runs(cell)
+        for piece in open_body(runs, cell.size, cipher, granted, hasher, spread=beside, unpacker=tools.unpacker):
+            size += len(piece)
+            seen.add(piece)
+        return Taken(hasher.digest(), size, seen.bytes, seen.whole)
 
     def _key(self, row: Waiting, head: bytes, secret: bytes, agreed: Agree) -> bytes:
         try:
@@ -137,8 +136,3 @@ def _agreeing() -> Agree:
         return known[pair]
 
     return agreed
-
-
-def _with_label(info: RecordInfo, label: int) -> RecordInfo:
-    fields = {name: getattr(info, name) for name in info.__struct_fields__}
-    return RecordInfo(**(fields | {"label": label}))

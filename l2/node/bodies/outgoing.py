@@ -15,7 +15,7 @@ from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
 from l1.ground.merkle import root_of
 from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell, place_key
-from l2.node.bodies.index import Table
+from l2.node.bodies.crowds import Crowds
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
 from l2.records.body import chunk_count, chunk_hash, content_digest, place_of, regrant
@@ -51,6 +51,7 @@ class _Row(Shape, frozen=True):
 
 
 _decode = decoder(_Row, bytes_max=_ROW_BYTES_MAX, what="outgoing row")
+_decode_crowd = decoder(tuple[tuple[bytes, _Row], ...], bytes_max=_ROW_BYTES_MAX, what="row of an outgoing crowd")
 
 
 class _Sealer:
@@ -176,6 +177,7 @@ class Outgoing:
         self._records, self._cells = records, records.cells
         self._index = self._cells.index
         self._rows = self._index.table("outgoing")
+        self._crowds = Crowds(self._index.table("crowds out"), _decode_crowd, self._cells.entropy)
         self._kept: OrderedDict[bytes, _Made] = OrderedDict()  # short bodies, from the grant to the pull
         self._kept_bytes, self._keeping = 0, Lock()
 
@@ -191,17 +193,16 @@ class Outgoing:
         chain: bytes,
         channel: bytes,
         seed: bytes,
-        beside: Sequence[tuple[Table, bytes]] = (),
     ) -> list[GrantBody]:
-        """One body for each record, with one sync. `beside` are rows (by table, one for each record) to be written
-        under the same key, so that either all of a grant's rows are there or none."""
+        """One body for each record, with one sync."""
         made: dict[int, tuple[GrantBody, _Row]] = {}
         with self._cells.reading_short() as read_short:
             for at in sorted(range(len(records)), key=lambda at: place_key(records[at].cell)):
                 made[at] = self._prepare(records[at], (chain, channel), seed, read_short)
-        rows = [(self._rows, channel + body.lock, encode(row)) for body, row in made.values()]
-        rows += [(table, channel + made[at][0].lock, row) for at, (table, row) in enumerate(beside)]
-        self._index.write(rows)
+        crowd = {channel + body.lock: row for body, row in made.values() if not row.hashes}
+        alone = [(self._rows, channel + body.lock, encode(row)) for body, row in made.values() if row.hashes]
+        with self._crowds.adding(crowd) as rows:
+            self._index.write([*rows, *alone])
         return [made[at][0] for at in range(len(records))]
 
     def _prepare(
@@ -244,12 +245,9 @@ class Outgoing:
         made = self._kept.get(channel + lock)
         if made is not None:
             return Offered(made, secret, place) if self._records.has(made.record) else None
-        row = self._rows.get(channel + lock)
-        if row is None:
-            return None
-        known = _decode(row)
-        record = self._records.find(known.record)
-        if record is None or not self._cells.has(record.cell):
+        known = self._row(channel + lock)
+        record = None if known is None else self._records.find(known.record)
+        if known is None or record is None or not self._cells.has(record.cell):
             return None
         sealer = _Sealer(self._cells, record.cell, known.nonce, read_short)
         sealer.to(place)
@@ -278,18 +276,31 @@ class Outgoing:
 
     def drop(self, channel: bytes, locks: Sequence[bytes]) -> None:
         """Forget bodies: their releases are durable, or their grants were never written or have ended."""
-        self.forget_kept(channel + lock for lock in locks)
-        self._index.write((self._rows, channel + lock, None) for lock in locks)
+        keys = [channel + lock for lock in locks]
+        self.forget_kept(keys)
+        alone = [(self._rows, key, None) for key in keys if key not in self._crowds]
+        with self._crowds.removing(keys) as rows:
+            self._index.write([*rows, *alone])
+
+    def _row(self, key: bytes) -> _Row | None:
+        if (known := self._crowds.get(key)) is not None:
+            return known
+        row = self._rows.get(key)
+        return None if row is None else _decode(row)
+
+    def _all(self) -> Iterator[tuple[bytes, _Row]]:
+        yield from ((key, _decode(row)) for key, row in self._rows.scan())
+        yield from self._crowds.items()
 
     def records(self) -> set[bytes]:
         """Every record of which a body may be pulled."""
-        return {_decode(row).record for _, row in self._rows.scan()}
+        return {row.record for _, row in self._all()}
 
     def record_of(self, channel: bytes, lock: bytes) -> bytes | None:
         """The record that a body is of."""
-        row = self._rows.get(channel + lock)
-        return None if row is None else _decode(row).record
+        row = self._row(channel + lock)
+        return None if row is None else row.record
 
     def locks(self) -> list[tuple[bytes, bytes]]:
         """Channel and lock of every body that may be pulled, so that a node can drop what no grant names."""
-        return [(key[:32], key[32:]) for key, _ in self._rows.scan()]
+        return [(key[:32], key[32:]) for key, _ in self._all()]

@@ -27,7 +27,7 @@ class Person(Shape, frozen=True):
 
 
 class SharedRecord(Shape, frozen=True):
-    """Which of our records a grant carries. `grant` is None until the grant stands in the log."""
+    """Which of our records a grant carries. An earlier program wrote it with None before the grant stood in the log."""
 
     record: bytes
     grant: int | None
@@ -65,10 +65,6 @@ class Book:
         """The person behind a handle, if this hospital has met them."""
         row = self._people.get(channel + handle)
         return None if row is None else _person(row).name
-
-    def shared_row(self, record: bytes) -> tuple[Table, bytes]:
-        """Table and row of a grant that is about to be written, for whoever writes it together with others."""
-        return self._shared, encode(SharedRecord(record=record, grant=None))
 
     def has_learned(self, channel: bytes) -> bool:
         """Whether everybody whom our records were about has been learned in this channel."""

@@ -126,7 +126,6 @@ class Sharing:
             chain=dealing.chain,
             channel=dealing.id,
             seed=self._hospital.keys.release_seed(),
-            beside=[self._book.shared_row(offer.record.id) for offer in offers],
         )
         return [_offer(body, offer.permitted, fee) for offer, body in zip(offers, bodies, strict=True)]
 
@@ -296,7 +295,7 @@ class Sharing:
             if shared is not None and shared.grant is not None:
                 self._take_up_grant(dealing, shared.grant, lock)
             else:
-                orphans[lock] = b"" if shared is None else shared.record
+                orphans[lock] = self._bodies.outgoing.record_of(channel, lock) or b""
         dealing.orphans = orphans
         for chore in ("adopt", "release", "tidy"):
             dealing.chores.add((chore, 0))

@@ -11,7 +11,7 @@ from l1.ground.faults import LocalError
 from l2.node.bodies.index import Index
 
 KEK = bytes(range(32))
-LATER = ("places", "holds", "erasures", "openings", "parts")
+LATER = ("places", "holds", "erasures", "openings", "parts", "crowds in", "crowds out")
 
 
 def opened(path: Path) -> Index:
@@ -75,5 +75,5 @@ def test_an_index_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     opened(path).close()
     with lmdb.open(str(path), subdir=False, max_dbs=20) as raw, raw.begin(write=True) as writing:
         writing.put(b"schema", b"\0\x09", db=raw.open_db(b"meta", txn=writing))
-    with pytest.raises(LocalError, match=r"schema 9; this program knows 2"):
+    with pytest.raises(LocalError, match=r"schema 9; this program knows 3"):
         opened(path)

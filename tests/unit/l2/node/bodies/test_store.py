@@ -113,8 +113,8 @@ def test_another_key_and_a_newer_schema_are_refused_clearly(tmp_path: Path) -> N
     with lmdb.open(str(tmp_path / "records.mdb"), subdir=False, max_dbs=20) as env:
         meta = env.open_db(b"meta")
         with env.begin(meta, write=True) as txn:
-            txn.put(b"schema", b"\x00\x03")
-    with pytest.raises(LocalError, match="schema 3"):
+            txn.put(b"schema", b"\x00\x04")
+    with pytest.raises(LocalError, match="schema 4"):
         Bodies(tmp_path, KEK)
 
 
