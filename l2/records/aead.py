@@ -1,7 +1,8 @@
 """XChaCha20-Poly1305, as libsodium has it: the one cipher of boxes, wrapped keys and short bodies.
 
-PyNaCl's own functions spend three to five microseconds around one of libsodium's, on what the types here settle already,
-and a short record is sealed or opened eight times on each side. So libsodium is called as PyNaCl calls it, without that.
+PyNaCl's own functions spend three to five microseconds around one of libsodium's, on what the types here settle
+already, and a short record is sealed or opened eight times on each side. So libsodium is called as PyNaCl calls it,
+without that.
 Source: draft-irtf-cfrg-xchacha-03.
 """
 

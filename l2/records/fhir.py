@@ -106,9 +106,8 @@ def _look(slices: Sequence[Slice], least: Label) -> list[Piece]:
     for piece, outside in zip(slices, looked, strict=True):
         subjects = (outside.patient,) if outside.patient else tuple(known.get(name, name) for name in outside.subjects)
         label = max(outside.label, least)
-        if subjects != outside.subjects or label != outside.label:
-            outside = outside._replace(subjects=subjects, label=label)
-        pieces.append(Piece(piece, outside))
+        is_same = subjects == outside.subjects and label == outside.label
+        pieces.append(Piece(piece, outside if is_same else outside._replace(subjects=subjects, label=label)))
     return pieces
 
 

@@ -40,18 +40,22 @@ class Outside(NamedTuple):
 NOT_READ = Outside("", "", 1 << RecordClass.OTHER, "", (), (), None, Label.N, frozenset())
 
 # When the care was: what a period of data is about (FHIR R4, Patient/$everything: "care dates, not record currency").
-_CARE = frozenset((
-    *("effectiveDateTime", "effectivePeriod", "effectiveInstant", "performedDateTime", "performedPeriod"),
-    *("occurrenceDateTime", "occurrencePeriod", "occurredDateTime", "occurredPeriod", "period", "started"),
-    *("onsetDateTime", "onsetPeriod", "abatementDateTime", "abatementPeriod", "lastOccurrence", "billablePeriod"),
-    *("servicedDate", "servicedPeriod", "start", "end", "startDate", "whenHandedOver", "executionPeriod"),
-    *("identifiedDateTime", "identifiedPeriod"),
-))
+_CARE = frozenset(
+    (
+        *("effectiveDateTime", "effectivePeriod", "effectiveInstant", "performedDateTime", "performedPeriod"),
+        *("occurrenceDateTime", "occurrencePeriod", "occurredDateTime", "occurredPeriod", "period", "started"),
+        *("onsetDateTime", "onsetPeriod", "abatementDateTime", "abatementPeriod", "lastOccurrence", "billablePeriod"),
+        *("servicedDate", "servicedPeriod", "start", "end", "startDate", "whenHandedOver", "executionPeriod"),
+        *("identifiedDateTime", "identifiedPeriod"),
+    )
+)
 # When it was written down: only where nothing says when it was.
-_WRITTEN = frozenset((
-    *("authoredOn", "authored", "recordedDate", "recorded", "issued", "created", "date", "dateTime", "sent"),
-    *("received", "receivedTime", "statusDate", "whenPrepared", "timestamp", "indexed", "assertedDate"),
-))
+_WRITTEN = frozenset(
+    (
+        *("authoredOn", "authored", "recordedDate", "recorded", "issued", "created", "date", "dateTime", "sent"),
+        *("received", "receivedTime", "statusDate", "whenPrepared", "timestamp", "indexed", "assertedDate"),
+    )
+)
 _STILL = frozenset(("active", "recurrence", "relapse"))  # clinicalStatus of what goes on without an end
 # Who it is about: where the R4 patient compartment looks.
 _ABOUT = frozenset(("subject", "patient", "beneficiary", "for", "individual"))

@@ -38,7 +38,7 @@ def test_xchacha20_poly1305(group: Case, case: Case) -> None:
     key, nonce, data, message, box, tag = unhex(case, "key", "iv", "aad", "msg", "ct", "tag")
     if case["result"] == "valid":
         assert aead.seal(message, data, nonce, key) == box + tag
-        assert aead.open_sealed(box + tag, data, nonce, key) == message
+        assert bytes(aead.open_sealed(box + tag, data, nonce, key) or b"") == message
     elif len(nonce) != aead.NONCE_BYTES:
         with pytest.raises(AssertionError):
             aead.open_sealed(box + tag, data, nonce, key)

@@ -231,7 +231,9 @@ class Incoming:
         """Forget ciphertexts and one-time keys: the grants have ended, or what they brought does not open."""
         known = [(grant, row) for grant in grants if (row := self.find(channel, grant)) is not None]
         self.cells.destroy(row.cell for _, row in known)
-        self.end(channel, [grant for grant, _ in known], [(self.cells.places, place_key(r.cell), None) for _, r in known])
+        self.end(
+            channel, [grant for grant, _ in known], [(self.cells.places, place_key(r.cell), None) for _, r in known]
+        )
         self.cells.tidy(row.cell.file for _, row in known)
 
     def end(self, channel: bytes, grants: Iterable[int], changes: Sequence[Change]) -> None:

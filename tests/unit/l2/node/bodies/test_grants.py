@@ -8,7 +8,8 @@ import pytest
 
 from l1.ground.codes import Label
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.node.bodies import Bodies, Download, GrantBody, Offered, Record, Wrapper, outgoing
+from l2.node.bodies import Bodies, Download, GrantBody, Offered, Record, Released, Wrapper, outgoing
+from l2.node.bodies.incoming import Pulled
 from l2.records import RecordInfo, agree, exchange_public, key_digest, place_of, release_secret, wrap
 from l2.records.body import chunk_hash
 
@@ -235,3 +236,30 @@ def test_what_is_not_in_the_spool_is_not_found(here: Bodies) -> None:
     body = prepare(here)
     here.outgoing.drop(CHANNEL, [body.lock])
     assert here.outgoing.find(CHAIN, CHANNEL, body.lock, secret_of(body)) is None
+
+
+def take(there: Bodies, here: Bodies, bodies: dict[int, GrantBody]) -> dict[int, Refused]:
+    """What a gathering does, without a line."""
+    one_time = bytes(range(32))
+    wrapper = here.outgoing.wrapper(exchange_public(one_time))
+    offered = {grant: offered_of(here, body) for grant, body in bodies.items()}
+    came = [Pulled(grant, one.read(0, 1), one.wrap_for(wrapper)) for grant, one in offered.items()]
+    take_short = there.incoming.take_short
+    return take_short(CHAIN, CHANNEL, bodies, came, one_time=one_time, peer_one_time=wrapper.public)
+
+
+def test_a_crowd_arrives_together_and_is_opened_in_parts_over_a_start(here: Bodies, tmp_path: Path) -> None:
+    bodies = {grant: prepare(here, f"note {grant}".encode()) for grant in range(4)}
+    released = [Released(grant, secret_of(body)) for grant, body in bodies.items()]
+    with Bodies(tmp_path / "crowd", KEK) as there:
+        assert take(there, here, bodies) == {}
+        first = there.keep_all_received(CHANNEL, released[:2], custodian=CUSTODIAN, now_ms=2)
+    with Bodies(tmp_path / "crowd", KEK) as there:
+        assert sorted(there.incoming.waiting()) == [(CHANNEL, 2, True), (CHANNEL, 3, True)]
+        there.incoming.drop(CHANNEL, [3])
+        kept = there.keep_all_received(CHANNEL, released, custodian=CUSTODIAN, now_ms=2)
+        assert isinstance(kept.pop(3), LocalError)
+        assert {grant: kept[grant] for grant in first} == first
+        found = [record.id for record in kept.values() if isinstance(record, Record)]
+        assert [there.records.open(record) for record in found] == [b"note 0", b"note 1", b"note 2"]
+        assert there.incoming.waiting() == []
