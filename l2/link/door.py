@@ -33,6 +33,7 @@ from l2.link.hello import (
     decode_hello,
     make_proof,
 )
+from l2.link.hints import name_of_slot
 from l2.link.line import Limits, Line, LineClosed, Meter
 from l2.link.secured import SecuredStream
 from l2.link.tls import Credentials, fingerprint, shown_certificate
@@ -94,24 +95,26 @@ class Station:
     limits: Limits = field(default_factory=Limits)
 
 
-async def connect(station: Station, host: str, port: int, *, peer: bytes, role: Role) -> Line:
-    """A line to the hospital `peer`. Raises `LineClosed` (unreachable, slow, refused there) or `Refused` (impostor)."""
+async def connect(station: Station, host: str, port: int, *, peer: bytes, role: Role, slot: int | None = None) -> Line:
+    """A line to the hospital `peer`, for a channel of this slot. Raises `LineClosed` (unreachable, slow, refused
+    there) or `Refused` (impostor)."""
     limits = station.limits
     try:
         with trio.fail_after(limits.handshake_s):
             stream = await trio.open_tcp_stream(host, port)
             _notice_death(stream)
-            return await greet(station, stream, peer=peer, role=role)
+            return await greet(station, stream, peer=peer, role=role, slot=slot)
     except trio.TooSlowError:
         raise LineClosed(f"{host}:{port} did not answer within {limits.handshake_s:g} s") from None
     except OSError as error:
         raise LineClosed(f"cannot reach {host}:{port} ({error})") from None
 
 
-async def greet(station: Station, stream: Stream, *, peer: bytes, role: Role) -> Line:
+async def greet(station: Station, stream: Stream, *, peer: bytes, role: Role, slot: int | None = None) -> Line:
     """Make a line over a fresh stream as the one that connects. Closes the stream if it raises."""
     me, registry = station.me, station.registry
-    tls = SecuredStream(stream, me.credentials.client)
+    name = None if slot is None else name_of_slot(slot)  # [LINE-15]
+    tls = SecuredStream(stream, me.credentials.client, name=name)
     line = Line(tls, station.limits)
     async with _closing_on_failure(line):
         await _shake(tls)
@@ -222,20 +225,22 @@ async def serve(
     listeners: Sequence[Listener[AnyStream]],
     handler: Handler,
     report: Report = lambda _who, _why: None,
+    settled: Callable[[Stream], None] = lambda _: None,
 ) -> None:
-    """Answer whoever connects, until cancelled; `handler` gets each line, which is closed when it returns.
+    """Answer whoever connects, until cancelled; `handler` gets each line, which is closed when it returns. `settled`
+    hears of each stream once it is known who is at its other end, or that it came to nothing.
 
     A `Refused` that leaves the handler, alone or in a group, is told to the peer; `LineClosed` ends that line alone;
     anything else is our bug and ends the server.
     """
-    await trio.serve_listeners(_Door(station, handler, report).knock, list(listeners))
+    await trio.serve_listeners(_Door(station, handler, report, settled).knock, list(listeners))
 
 
 class _Door:
     """Counts who is knocking and who is in."""
 
-    def __init__(self, station: Station, handler: Handler, report: Report) -> None:
-        self._station, self._handler, self._report = station, handler, report
+    def __init__(self, station: Station, handler: Handler, report: Report, settled: Callable[[Stream], None]) -> None:
+        self._station, self._handler, self._report, self._settled = station, handler, report, settled
         self._knocking: Counter[str] = Counter()
         self._lines: Counter[bytes] = Counter()
         self._meters: dict[bytes, Meter] = {}  # only for hospitals that proved themselves
@@ -249,6 +254,8 @@ class _Door:
         except (Refused, LineClosed, LocalError) as why:
             self._report(address, why)
             return
+        finally:
+            self._settled(stream)
         self._lines[line.peer] += 1
         try:
             await self._handle(line)

@@ -26,10 +26,13 @@ class SecuredStream(Stream):
     TLS's own goodbye is a broken stream too: somebody may have cut it.
     """
 
-    def __init__(self, transport: Stream, context: ssl.SSLContext, *, server_side: bool = False) -> None:
+    def __init__(
+        self, transport: Stream, context: ssl.SSLContext, *, server_side: bool = False, name: str | None = None
+    ) -> None:
+        """`name` is what a client says in `server_name`, in the clear."""
         self._transport = transport
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.session = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side)
+        self.session = context.wrap_bio(self._incoming, self._outgoing, server_side=server_side, server_hostname=name)
         self._flushing = trio.Lock()
         self._take_bytes = _TAKE_BYTES_MIN
         self._is_broken = self._is_closed = False

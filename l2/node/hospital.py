@@ -67,7 +67,7 @@ class Hospital:
     failure: LocalError | None = None
     lines: set[Line] = field(default_factory=set)
     ended_line_bytes: int = 0
-    dial: Callable[[bytes, Role], Awaitable[Line]] | None = None
+    dial: Callable[[bytes, Role, int], Awaitable[Line]] | None = None
     reading: trio.Lock = field(default_factory=trio.Lock)
 
     def look_whether_still_a_copy(self) -> None:
@@ -89,10 +89,10 @@ class Hospital:
                 self.registry[one] = found
             return found
 
-    async def connect_records(self, peer: bytes) -> Line:
-        """A line to a hospital that record bodies travel on. Raises `LineClosed`, `Refused`."""
+    async def connect_records(self, peer: bytes, slot: int) -> Line:
+        """A line to a hospital that record bodies of channels of this slot travel on. Raises `LineClosed`, `Refused`."""
         assert self.dial is not None
-        return await self.dial(peer, Role.RECORDS)
+        return await self.dial(peer, Role.RECORDS, slot)
 
     @property
     def line_bytes(self) -> int:

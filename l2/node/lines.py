@@ -20,7 +20,7 @@ from l1.rules.blocks import SignedHeader
 from l1.rules.keys import counting_keys
 from l1.rules.transactions import CHANNEL, TLS
 from l1.serving import split_address
-from l2.link import Certificate, Credentials, Identity, Line, LineClosed, Role, Station, connect, serve
+from l2.link import Certificate, Credentials, Identity, Line, LineClosed, Role, Station, connect, serve, slot_of
 from l2.node import bodies
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
@@ -149,13 +149,13 @@ class Lines:
             assert keeper is not None
             await keeper.serve(line)
 
-    async def dial(self, peer: bytes, role: Role) -> Line:
-        """A line to a hospital. Raises `LineClosed`, `Refused`."""
+    async def dial(self, peer: bytes, role: Role, slot: int) -> Line:
+        """A line to a hospital, for channels of this slot [LINE-15]. Raises `LineClosed`, `Refused`."""
         found = await self._hospital.reader.hospital(peer)
         if found is None:
             raise Refused(Fault.UNKNOWN_HOSPITAL, f"the chain knows no hospital {peer[:4].hex()}…")
         host, port = split_address(found.endpoint)
-        line = await connect(self._station, host, port, peer=peer, role=role)
+        line = await connect(self._station, host, port, peer=peer, role=role, slot=slot)
         self._dialled.add(line)
         return line
 
@@ -178,7 +178,7 @@ class Lines:
 
     async def _try_dial(self, keeper: Keeper) -> Line | None:
         try:
-            return await self.dial(self._hospital.peer_of(keeper), Role.CHANNEL)
+            return await self.dial(self._hospital.peer_of(keeper), Role.CHANNEL, slot_of(keeper.channel.id))
         except (LineClosed, Refused, LocalError) as why:
             log.debug("no line", channel=keeper.name, why=str(why))
             return None

@@ -19,7 +19,7 @@ from l1.rules.keys import counting_keys
 from l1.rules.state import Hospital as Registered
 from l1.rules.transactions import ROOT, SEALING, Open
 from l2.desk import words
-from l2.link import Line, LineClosed, Role
+from l2.link import Line, LineClosed, Role, slot_of
 from l2.node.hospital import Hospital
 from l2.node.lines import Lines
 from l2.protocol.messages import Accept, Message, Propose, decode_accept, decode_propose
@@ -71,7 +71,7 @@ async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenCh
 async def _ask(lines: Lines, peer: Registered, proposal: Propose) -> bytes:
     """The peer's signature. Raises `LocalError` if it cannot be reached or declines."""
     try:
-        line = await lines.dial(peer.id, Role.CHANNEL)
+        line = await lines.dial(peer.id, Role.CHANNEL, slot_of(channel_id(proposal.opening)))
         try:
             await line.send(Message.PROPOSE, encode(proposal))
             type_, payload = await line.receive()

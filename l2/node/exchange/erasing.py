@@ -163,7 +163,7 @@ class Erasing:
         if dealing is None:
             return copy
         try:
-            erased = await self._pulls.over_a_line(copy.peer, partial(_asking, copy.channel, copy.grant))
+            erased = await self._pulls.over_a_line(copy.peer, copy.channel, partial(_asking, copy.channel, copy.grant))
             key = dealing.channel.peer_keys.get(erased.key)
             if key is None:
                 raise Refused(Fault.UNKNOWN_KEY, f"the peer has no channel key {erased.key}")

@@ -1,6 +1,6 @@
 """Lines that record bodies travel on, kept for a while and used again: a handshake costs more than a small record.
 
-A bounded number to each peer. Whoever needs a line queues for one and gives it back after a turn, so that all that is
+A bounded number to each peer, each made for the channels of one slot [LINE-15]. Whoever needs a line queues for one and gives it back after a turn, so that all that is
 under way with a peer has its fair share; a large body takes turns on several at once. A line that broke is replaced
 once, silently, since it may have died while it lay idle.
 """
@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 
 from l1.ground.faults import LocalError, Refused
-from l2.link import Line, LineClosed
+from l2.link import Line, LineClosed, slot_of
 from l2.node.bodies import Download, Gathering, Turn, begin_pull, gather, pull_turn
 
 __all__ = ["Pulls"]
@@ -22,7 +22,8 @@ LANES_PER_BODY = 2  # a body alone fills two lines; more would only put more at 
 LANE_BYTES = 16 * 1024 * 1024  # what is smaller is carried by one
 IDLE_S = 15.0
 
-Connect = Callable[[bytes], Awaitable[Line]]
+Connect = Callable[[bytes, int], Awaitable[Line]]
+"""A line to a peer, for the channels of a slot."""
 T = TypeVar("T")
 
 
@@ -31,16 +32,16 @@ class Pulls:
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._idle: dict[bytes, list[tuple[float, Line]]] = {}
+        self._idle: dict[tuple[bytes, int], list[tuple[float, Line]]] = {}
         self._rooms: dict[bytes, trio.CapacityLimiter] = {}
 
     async def gather(self, peer: bytes, channel: bytes, grants: Sequence[int], one_time_public: bytes) -> Gathering:
         """Fetch short bodies, as they come. Raises `Refused`, `LineClosed`, `LocalError`."""
-        return await self._with_line(peer, lambda line: gather(line, channel, grants, one_time_public))
+        return await self._with_line(peer, channel, lambda line: gather(line, channel, grants, one_time_public))
 
     async def pull(self, peer: bytes, download: Download, progress: Callable[[int], None] = lambda _: None) -> None:
         """Fetch what is missing of a download and make it durable. Raises `Refused`, `LineClosed`, `LocalError`."""
-        round_trip_s = await self._with_line(peer, lambda line: begin_pull(line, download))
+        round_trip_s = await self._with_line(peer, download.channel, lambda line: begin_pull(line, download))
         turn = Turn(download, progress)
         turn.learn(round_trip_s)
         lanes = 1 if download.body.cipher_size <= LANE_BYTES else LANES_PER_BODY
@@ -53,9 +54,9 @@ class Pulls:
                 raise failed[0]
         await trio.to_thread.run_sync(download.complete)
 
-    async def over_a_line(self, peer: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
+    async def over_a_line(self, peer: bytes, channel: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
         """Something else that travels on lines for records. Raises `Refused`, `LineClosed`, `LocalError`."""
-        return await self._with_line(peer, work)
+        return await self._with_line(peer, channel, work)
 
     async def _lane(self, peer: bytes, turn: Turn, failed: list[Exception], scope: trio.CancelScope) -> None:
         room = self._room(peer)
@@ -65,7 +66,7 @@ class Pulls:
 
         try:
             while not turn.is_exhausted:
-                await self._with_line(peer, one_turn)
+                await self._with_line(peer, turn.download.channel, one_turn)
         except (Refused, LineClosed, LocalError, OSError) as error:
             failed.append(error)
             scope.cancel()
@@ -73,22 +74,23 @@ class Pulls:
     def _room(self, peer: bytes) -> trio.CapacityLimiter:
         return self._rooms.setdefault(peer, trio.CapacityLimiter(LINES_PER_PEER))
 
-    async def _with_line(self, peer: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
+    async def _with_line(self, peer: bytes, channel: bytes, work: Callable[[Line], Awaitable[T]]) -> T:
+        place = (peer, slot_of(channel))
         async with self._room(peer):
-            idle = self._idle.get(peer)
+            idle = self._idle.get(place)
             if idle:
                 with suppress(LineClosed):
-                    return await self._over(peer, idle.pop()[1], work)
-            return await self._over(peer, await self._connect(peer), work)
+                    return await self._over(place, idle.pop()[1], work)
+            return await self._over(place, await self._connect(*place), work)
 
-    async def _over(self, peer: bytes, line: Line, work: Callable[[Line], Awaitable[T]]) -> T:
+    async def _over(self, place: tuple[bytes, int], line: Line, work: Callable[[Line], Awaitable[T]]) -> T:
         try:
             done = await work(line)
         except BaseException:
             # Also after a denial: what else the peer may still be sending is nobody's business to sort out.
             await line.aclose()
             raise
-        self._idle.setdefault(peer, []).append((trio.current_time(), line))
+        self._idle.setdefault(place, []).append((trio.current_time(), line))
         return done
 
     async def run(self) -> None:

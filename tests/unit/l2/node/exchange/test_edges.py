@@ -196,7 +196,7 @@ class _BrokenOnce:
     def __init__(self) -> None:
         self.lines: list[_Line] = []
 
-    async def connect(self, _peer: bytes) -> "_Line":
+    async def connect(self, _peer: bytes, _slot: int) -> "_Line":
         self.lines.append(_Line())
         return self.lines[-1]
 

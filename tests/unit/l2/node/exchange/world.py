@@ -11,7 +11,7 @@ import trio
 
 from l1.ground.hashing import digest
 from l2.desk import words
-from l2.link import Line, LineClosed, Outbound, Role
+from l2.link import Line, LineClosed, Outbound, Role, slot_of
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms
 from l2.node.exchange import Exchange
@@ -129,8 +129,8 @@ class World:
                 nursery.cancel_scope.cancel()
 
     def _prepare(self, me: Side, other: Side, nursery: trio.Nursery) -> None:
-        async def dial(peer: bytes, role: Role) -> Line:
-            assert peer == other.hospital.id
+        async def dial(peer: bytes, role: Role, slot: int) -> Line:
+            assert (peer, slot) == (other.hospital.id, slot_of(me.keeper.channel.id))
             assert role is Role.RECORDS
             if not self.may_dial:
                 raise LineClosed("nobody answers")
