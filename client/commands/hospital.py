@@ -18,6 +18,7 @@ from client.places import become, hospital_option, node_command
 from client.wording import moment, short
 from l1.ground.faults import LocalError
 from l2.desk import Desk
+from l2.desk.words import WORKERS_MAX, WorkerView
 
 __all__ = ["hospital"]
 
@@ -43,6 +44,13 @@ def hospital() -> None:
 @click.option("--auto-grant", is_flag=True, help="Answer requests by ourselves where a consent permits.")
 @click.option(
     "--checkpoint-s", type=click.FloatRange(0), default=0.0, show_default=True, help="Settle so often; 0: never."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    default=1,
+    show_default=True,
+    help="Processes that the channels are spread over; later it is `workers` in hospital.toml.",
 )
 @click.option("--hsm-module", help="PKCS#11 module of an HSM that makes and keeps the root key, as libsofthsm2.so.")
 @click.option("--hsm-token", help="The token's label. Its PIN: INTERWARD_HSM_PIN, or asked for.")
@@ -94,9 +102,15 @@ async def status(folder: Path) -> Result:
         ("running", f"since {moment(found.started_ms)}"),
         *([("waiting", found.waiting)] if found.waiting else []),
         *(("resuming", one) for one in found.resuming),
+        *((f"worker {one.number}", _worker(one)) for one in found.workers),
     ]
     facts += [("warning", warning) for warning in found.warnings]
     return Result(msgspec.structs.asdict(found), facts_table(found.name, facts))
+
+
+def _worker(one: WorkerView) -> str:
+    restarts = f", started again {one.restarts} times" if one.restarts else ""
+    return f"{one.state}, process {one.pid}, since {moment(one.since_ms)}{restarts}"
 
 
 @verb(hospital, "backup")

@@ -4,7 +4,6 @@ It knows one node's URL and trusts it for nothing but service: a node can stay s
 checks are in `light`. One reader may be used by many tasks at once.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self, TypeVar
 
@@ -36,6 +35,7 @@ from l1.reader.backoff import Backoff
 from l1.reader.headers import HeaderStore, MemoryHeaders
 from l1.reader.light import Included
 from l1.reader.transport import LONG_POLL_S, ChainUnreachable, Transport
+from l1.reader.turns import NONCE_TRIES, Turns
 from l1.rules import blocks, state
 from l1.rules.blocks import Header, SignedHeader
 from l1.rules.genesis import Genesis, Parameters, chain_id
@@ -53,7 +53,6 @@ ROWS_PER_PAGE = 100
 RETRY_S, RETRY_S_MAX = 0.5, 5.0  # between questions to a node that does not answer
 POLL_S = 0.01  # between questions that a node answers at once, though asked to wait
 CATCH_UP_S = 5.0  # for our node to reach a header that somebody else shows
-NONCE_TRIES = 5  # another process may use the same key at the same moment
 
 
 class Reader:
@@ -71,13 +70,14 @@ class Reader:
         now_ms: Callable[[], int],
         header_store: HeaderStore | None = None,
         client: httpx.AsyncClient | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.genesis = genesis
         self.chain = chain_id(genesis)
         self.fork: tuple[SignedHeader, SignedHeader] | None = None
         self._now_ms = now_ms
         self._transport = Transport(url, client)
-        self._nonce_locks: defaultdict[bytes, trio.Lock] = defaultdict(trio.Lock)
+        self._turns = turns or Turns()
         self._store = header_store or MemoryHeaders()
         self._first = light.first_header(genesis)
         self._tip = self._open(self._store.height())
@@ -279,7 +279,7 @@ class Reader:
         account = account_of(signer.public_key)
         for tries_left in reversed(range(NONCE_TRIES)):
             try:
-                async with self._nonce_locks[account]:
+                async with self._turns.of(account):
                     transaction = sign_transaction(signer, self.chain, await self.nonce(account), action)
                     name = await self.submit(transaction)
                 return await self.wait_included(name, deadline_s)

@@ -39,6 +39,7 @@ def log_to_stderr() -> None:
     logging.getLogger("pydicom").propagate = False
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.JSONRenderer(),
@@ -68,14 +69,15 @@ def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 @contextmanager
-def hold_lock(folder: Path) -> Iterator[None]:
-    """The folder for this process alone. Raises `LocalError` while another one has it."""
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+def hold_lock(folder: Path, name: str = "lock") -> Iterator[int]:
+    """The folder, or what the name stands for in it, for this process alone. Gives the lock's descriptor: a child
+    that inherits it has the lock too. Raises `LocalError` while another process has it."""
+    file = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LocalError(f"another process runs on {folder}", "Stop it first, or use another folder") from None
-        yield
+        yield file
     finally:
         os.close(file)

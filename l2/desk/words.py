@@ -60,6 +60,8 @@ __all__ = [
     "TimeMs",
     "Index",
     "Word",
+    "WORKERS_MAX",
+    "WorkerView",
     "Latency",
     "LogVerified",
     "OpenChannel",
@@ -92,6 +94,19 @@ __all__ = [
 # The hospital
 
 
+WORKERS_MAX = 16  # each costs 60 MiB and a store; 256 slots are then still spread within a sixteenth
+
+
+class WorkerView(Word, frozen=True):
+    """A process of a hub. `restarts`: how often it was started again since the hub began."""
+
+    number: int
+    pid: int
+    state: Literal["ready", "starting"]
+    since_ms: TimeMs
+    restarts: int
+
+
 class Status(Word, frozen=True):
     hospital: Hex
     name: str
@@ -110,6 +125,8 @@ class Status(Word, frozen=True):
     waiting: str | None = None  # why no channel is open: the chain has not answered since the process started
     resuming: tuple[str, ...] = ()
     """Open channels in which this process signs nothing before the peer has signed `resume`: a sentence each."""
+    workers: tuple[WorkerView, ...] = ()
+    """Of a hub, which answers for all that are ready."""
 
 
 class Backup(Word, frozen=True):

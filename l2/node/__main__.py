@@ -8,13 +8,17 @@ from pathlib import Path
 import lmdb
 import msgspec
 import trio
+from structlog.contextvars import bind_contextvars
 
 from l1.ground.faults import LocalError, Refused
 from l1.serving import ask_password, check_url, first_of, is_of_disk, log_to_stderr, read_file, split_address
 from l2.node.doctor import examine
 from l2.node.folder import PIN, Config, Folder, HsmConfig, make_folder
+from l2.node.hub.front import run_hub
+from l2.node.hub.worker import Place, Secrets, run_worker
 from l2.node.keys import Hsm, HsmSigner
 from l2.node.offline import close_from_folder
+from l2.node.parts import WORKERS_MAX, Part
 from l2.node.recovery import restore_from_backup, restore_from_peers
 from l2.node.run import run_hospital
 from l2.node.store import disk_failed
@@ -33,6 +37,7 @@ def _init(arguments: argparse.Namespace) -> None:
         auto_fetch=arguments.auto_fetch,
         auto_grant=arguments.auto_grant,
         checkpoint_s=arguments.checkpoint_s,
+        workers=arguments.workers,
     )
     _check(config)
     password, root = ask_password(), None
@@ -75,10 +80,17 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--auto-fetch", action="store_true")
     init.add_argument("--auto-grant", action="store_true")
     init.add_argument("--checkpoint-s", type=float, default=0.0)
+    init.add_argument("--workers", type=int, choices=range(1, WORKERS_MAX + 1), default=1)
     init.set_defaults(do=_init)
     run = commands.add_parser("run")
     run.add_argument("--folder", required=True)
-    run.set_defaults(do=lambda arguments: trio.run(run_hospital, Folder(Path(arguments.folder)), ask_password()))
+    run.set_defaults(do=_run)
+    work = commands.add_parser("work", help="started by `run`, for a part of the channels")
+    for name in ("folder", "sockets", "endpoint", "url"):
+        work.add_argument(f"--{name}", required=True)
+    for name in ("number", "workers", "end", "lock"):
+        work.add_argument(f"--{name}", type=int, required=True)
+    work.set_defaults(do=_work)
     close = commands.add_parser("close-from-folder")
     close.add_argument("--folder", required=True)
     close.add_argument("--channel", default="")
@@ -99,6 +111,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _run(arguments: argparse.Namespace) -> None:
+    folder = Folder(Path(arguments.folder))
+    is_hub = folder.is_one() and folder.config().workers > 1
+    trio.run(run_hub if is_hub else run_hospital, folder, ask_password())
+
+
+def _work(arguments: argparse.Namespace) -> int:
+    """As `run`, but the front is told why it could not go on, and says so."""
+    bind_contextvars(worker=arguments.number)
+    place = Place(
+        part=Part(arguments.number, arguments.workers),
+        sockets=Path(arguments.sockets),
+        endpoint=arguments.endpoint,
+        url=arguments.url,
+        end=arguments.end,
+        lock=arguments.lock,
+    )
+    try:
+        secrets = msgspec.json.decode(sys.stdin.buffer.read(), type=Secrets)
+        trio.run(run_worker, Folder(Path(arguments.folder)), place, secrets)
+    except Exception as error:
+        if (said := _said(error)) is None:
+            raise
+        sys.stdout.write(json.dumps({"error": said}) + "\n")
+        return 2
+    return 0
+
+
 def _restore(arguments: argparse.Namespace) -> int:
     folder = Folder(Path(arguments.folder))
     if arguments.from_peers:
@@ -114,6 +154,16 @@ def _examine(arguments: argparse.Namespace) -> int:
     return 0 if ok else 1
 
 
+def _said(error: Exception) -> str | None:
+    """What could not be gone on with, in a line; None for a bug of ours."""
+    cause = first_of(error)
+    if is_of_disk(cause) or isinstance(cause, lmdb.DiskError):
+        cause = disk_failed(cause)
+    if isinstance(cause, lmdb.Error):
+        return f"a store of the folder failed ({cause}). {REMEDY}"
+    return str(cause) if isinstance(cause, (LocalError, Refused)) else None
+
+
 def main() -> int:
     """0: done. 1: a check failed. 2: it could not start or go on, and said why in a line."""
     log_to_stderr()
@@ -123,12 +173,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        cause = first_of(error)
-        if is_of_disk(cause) or isinstance(cause, lmdb.DiskError):
-            cause = disk_failed(cause)
-        if not isinstance(cause, (LocalError, Refused, lmdb.Error)):
+        if (said := _said(error)) is None:
             raise
-        said = f"a store of the folder failed ({cause}). {REMEDY}" if isinstance(cause, lmdb.Error) else str(cause)
         sys.stderr.write(f"error: {said}\n")
         return 2
     return status or 0

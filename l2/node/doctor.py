@@ -19,8 +19,9 @@ from l1.serving import split_address
 from l2.desk import URL_FILE, Desk
 from l2.node.clock import now_ms
 from l2.node.examination import examine_rows
-from l2.node.folder import CHANNELS, Folder
+from l2.node.folder import Folder
 from l2.node.keys import KeyStore, key_warnings
+from l2.node.parts import stores_in
 from l2.node.store import SCHEMA
 from l2.protocol.rows import REMEDY
 
@@ -107,10 +108,11 @@ class _Examination:
 
     def _read_channels(self) -> None:
         """Beside a running hospital too: read only, every page and every row once."""
-        path = self._folder.path / CHANNELS
-        if not path.exists():
+        stores = stores_in(self._folder.path)
+        if not stores:
             raise LocalError("there is no channels.mdb", "interward hospital restore --from-peers")
-        examine_rows(path)
+        for path in stores.values():
+            examine_rows(path)
 
     def _room(self) -> None:
         free = shutil.disk_usage(self._folder.path).free

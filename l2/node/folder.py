@@ -3,10 +3,11 @@
 Layout: `hospital.toml` (what the operator may change), `hospital.key` (the seed, sealed under the password),
 `keyring.box` (keys made later, sealed under the seed), `certificate.pem`, `genesis.json`, `admission.json` (for the
 registrar), `towers.json` (where our watchtowers are), `desk.token`, `desk.url` (while it runs), `channels.mdb`,
-`bodies/`, `exchange/`, `lock`.
+`bodies/`, `exchange/`, `lock`. A hub has more stores, `channels-1.mdb` and so on, and a lock for each worker.
 """
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from l2.link import Certificate, make_certificate
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms
 from l2.node.keys import KEYRING, Hsm, KeyStore, first_certificate, load_keyring, save_keyring
+from l2.node.parts import CHANNELS, WORKERS_MAX, lock_of
 from l2.node.store import ChannelStore
 from l2.protocol.limits import BATCH_ENTRIES_AIM
 from l2.records.keys import exchange_public
@@ -41,11 +43,11 @@ KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION = (
     "genesis.json",
     "admission.json",
 )
-CHANNELS = "channels.mdb"
 TOWERS_FILE = "towers.json"
 BODIES = "bodies"
 COPY_MARK = "copy"  # in a backup: whoever runs on it may have said more than it holds [START-6]
 PIN = "INTERWARD_HSM_PIN"
+WORKERS_END_S, LOOK_S = 15.0, 0.1  # longer than a worker takes to write back and end
 
 
 class HsmConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +70,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     years are what 45 CFR 164.316 and 164.528 ask for. `demand_after_s`: a release that is overdue for so long is
     demanded on the chain, 0 never.
     `hsm`: the root key lies in an HSM.
+    `workers`: over so many processes the channels are spread; a change counts from the next start.
     `bench`: take drafts of grants without a body; never on a hospital with real patients.
     """
 
@@ -86,6 +89,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     record_bytes_per_s: Annotated[int, msgspec.Meta(ge=0)] = 0
     log_retention_years: Annotated[float, msgspec.Meta(ge=0)] = 6.0
     demand_after_s: Annotated[float, msgspec.Meta(ge=0)] = 600.0
+    workers: Annotated[int, msgspec.Meta(ge=1, le=WORKERS_MAX)] = 1
     bench: bool = False
     hsm: HsmConfig | None = None
 
@@ -106,15 +110,27 @@ class Folder:
     def genesis(self) -> Genesis:
         return open_genesis(self._files.bytes_of(GENESIS), self.path / GENESIS)
 
+    def seed(self, password: str) -> bytes:
+        """Raises `LocalError` for a wrong password or a damaged file."""
+        return self._files.secret(KEY, password, "Restore it from a backup.")
+
     def keys(self, password: str, pin: str = "") -> KeyStore:
-        """Raises `LocalError` for a wrong password or a damaged file. The HSM, if there is one, is asked to sign only,
-        so only who signs with the root key needs its PIN."""
-        seed = self._files.secret(KEY, password, "Restore it from a backup.")
+        """Raises as `seed`, and for a damaged keyring."""
+        return self.keys_from(self.seed(password), pin)
+
+    def keys_from(self, seed: bytes, pin: str = "") -> KeyStore:
+        """The HSM, if there is one, is asked to sign only, so only who signs with the root key needs its PIN."""
         told = self.config().hsm
         hsm = None if told is None else Hsm(told.module, told.token, pin)
         first = None if told is None or hsm is None else hsm.signer(told.label, bytes.fromhex(told.public))
-        ring = load_keyring(self.path, seed)
-        return KeyStore(seed, ring, keep=lambda keys: save_keyring(self.path, seed, keys), first_root=first, hsm=hsm)
+        return KeyStore(
+            seed,
+            load_keyring(self.path, seed),
+            keep=lambda keys: save_keyring(self.path, seed, keys),
+            again=lambda: load_keyring(self.path, seed),
+            first_root=first,
+            hsm=hsm,
+        )
 
     def pin(self) -> str:
         """The PIN of the HSM, asked for like the password; nothing where there is no HSM."""
@@ -147,8 +163,9 @@ class Folder:
         """Every channel has resumed, and the chain knows it."""
         (self.path / COPY_MARK).unlink(missing_ok=True)
 
-    def copy_to(self, to: Path, bodies: Bodies, store: ChannelStore) -> int:
-        """A copy of the folder of a running hospital; its size in bytes. The channels' rows come last."""
+    def copy_to(self, to: Path, bodies: Bodies, store: ChannelStore) -> None:
+        """A copy of the folder of a running hospital. The channels' rows come last; those of a hub's other workers are
+        to be put beside them."""
         if to.exists() and any(to.iterdir()):
             raise LocalError(f"{to} is not empty", "Name a new folder; nothing was overwritten.")
         to.mkdir(parents=True, exist_ok=True)
@@ -161,15 +178,32 @@ class Folder:
             write_new(to / KEYRING, self._files.bytes_of(KEYRING), 0o600)
         bodies.backup(to / BODIES)
         store.copy(to / CHANNELS)
-        return sum(file.stat().st_size for file in to.rglob("*") if file.is_file())
+
+    def is_one(self) -> bool:
+        """Whether it is a hospital's at all."""
+        return (self.path / KEY).is_file()
 
     @contextmanager
     def hold(self) -> Iterator[None]:
         """The folder for this process alone."""
-        if not (self.path / KEY).is_file():
+        if not self.is_one():
             raise LocalError(f"{self.path} is not a hospital's folder", "Make one with `interward hospital init`.")
         with hold_lock(self.path):
+            self._wait_for_workers()
             yield
+
+    def _wait_for_workers(self) -> None:
+        """Workers of a hub whose front was killed end by themselves, soon; until then their channels are theirs."""
+        deadline_s = time.monotonic() + WORKERS_END_S
+        for number in range(WORKERS_MAX):
+            while (self.path / lock_of(number)).exists():
+                try:
+                    with hold_lock(self.path, lock_of(number)):
+                        break
+                except LocalError:
+                    if time.monotonic() > deadline_s:
+                        raise
+                    time.sleep(LOOK_S)
 
 
 def make_folder(

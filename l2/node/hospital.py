@@ -23,6 +23,8 @@ from l2.node.bodies import Bodies
 from l2.node.folder import Config, Folder
 from l2.node.keeper import Keeper
 from l2.node.keys import KeyStore
+from l2.node.parts import WHOLE, Part
+from l2.node.siblings import Siblings
 from l2.node.store import ChannelStore
 from l2.protocol.phases import Phase
 
@@ -53,6 +55,8 @@ class Hospital:
     store: ChannelStore
     bodies: Bodies
     started_ms: int
+    part: Part = WHOLE  # the channels that this process keeps
+    siblings: Siblings = field(default_factory=Siblings)
     is_copy: bool = False  # the folder is a backup's: it may hold less than was said from the one that it copies
     started_height: int = 0
     waiting: LocalError | None = None  # why no channel is open yet; None once the chain has shown ours
@@ -70,13 +74,27 @@ class Hospital:
     dial: Callable[[bytes, Role, int], Awaitable[Line]] | None = None
     reading: trio.Lock = field(default_factory=trio.Lock)
 
-    def look_whether_still_a_copy(self) -> None:
-        """[START-6] Once every channel has resumed, or signs nothing any more, the folder is as good as any."""
+    async def look_whether_still_a_copy(self) -> None:
+        """[START-6] Once every channel has resumed, or signs nothing any more, the folder is as good as any. The mark
+        goes when that is so of every worker's channels."""
         channels = [keeper.channel for keeper in self.keepers.values()]
-        if self.is_copy and all(channel.resumed or channel.phase is not Phase.OPEN for channel in channels):
+        if not self.is_copy or not all(channel.resumed or channel.phase is not Phase.OPEN for channel in channels):
+            return
+        if self.part.is_first:
+            try:
+                if b"yes" in await self.siblings.ask_all("is a copy"):
+                    return
+            except LocalError:
+                return  # asked again at the next block
             self.folder.forget_copy()
-            self.is_copy = False
-            log.info("what the copy lacked has come back")
+        self.is_copy = False
+        log.info("what the copy lacked has come back")
+
+    async def _is_a_copy(self, _: bytes) -> bytes:
+        return b"yes" if self.is_copy else b"no"
+
+    def __post_init__(self) -> None:
+        self.siblings.serve("is a copy", self._is_a_copy)
 
     async def learn(self, one: bytes) -> l1_state.Hospital | None:
         """A hospital's registry entry as of now, verified, for everything here; None: L1 does not know it.
@@ -90,7 +108,7 @@ class Hospital:
             return found
 
     async def connect_records(self, peer: bytes, slot: int) -> Line:
-        """A line to a hospital that record bodies of channels of this slot travel on. Raises `LineClosed`, `Refused`."""
+        """A line to a hospital that record bodies travel on, of channels of a slot. Raises `LineClosed`, `Refused`."""
         assert self.dial is not None
         return await self.dial(peer, Role.RECORDS, slot)
 

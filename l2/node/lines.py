@@ -4,13 +4,14 @@ The side that opened a channel dials, again and again with growing pauses; the o
 of its own, so that one stuck channel never slows another; record bodies travel on lines of role RECORDS.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from weakref import WeakSet
 
 import structlog
 import trio
+from trio.abc import Listener, Stream
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, LocalError, Refused, require
@@ -121,9 +122,11 @@ class Lines:
         async with self._outdated:
             self._outdated.notify_all()
 
-    async def serve(self, listeners: list[trio.SocketListener]) -> None:
-        """Answer lines until cancelled."""
-        await serve(self._station, listeners, self._answer, _report)
+    async def serve(
+        self, listeners: Sequence[Listener[trio.SocketStream]], settled: Callable[[Stream], None] = lambda _: None
+    ) -> None:
+        """Answer lines until cancelled. `settled` hears of each stream that is known now, or came to nothing."""
+        await serve(self._station, listeners, self._answer, _report, settled)
 
     async def keep_alive(self) -> None:
         """[LINE-14] Until cancelled: every line says now and then that we are there."""

@@ -6,14 +6,16 @@ if that is old, the peer will show so, and the bond is forfeit. A disk in doubt 
 
 import json
 import sys
+from collections.abc import Iterator
 
 from l1.ground.faults import LocalError
 from l1.reader.client import Reader
 from l1.rules.transactions import Close
 from l2.node.clock import now_ms
-from l2.node.folder import CHANNELS, Folder
+from l2.node.folder import Folder
+from l2.node.parts import stores_in
 from l2.node.store import ChannelStore
-from l2.protocol.channel import decode_log_row
+from l2.protocol.channel import LogRow, decode_log_row
 from l2.protocol.rows import head_key
 
 __all__ = ["close_from_folder"]
@@ -23,17 +25,7 @@ async def close_from_folder(folder: Folder, password: str, wanted: str) -> None:
     """Close alone, on what is stored, the channel named by (the beginning of) its id; any, if there is only one."""
     with folder.hold():
         keys = folder.keys(password)
-        store = ChannelStore(folder.path / CHANNELS)
-        try:
-            channel = _choose(store, wanted)
-            rows = store.rows(channel)
-            heads = []
-            for side in (0, 1):
-                stored = rows.get(head_key(side))
-                assert stored is not None
-                heads.append(decode_log_row(stored))
-        finally:
-            store.close()
+        channel, heads = _choose(_stored(folder), wanted)
         async with Reader(folder.genesis(), folder.config().chain_url, now_ms=now_ms) as reader:
             row = await reader.channel(channel)
             if row is None:
@@ -49,8 +41,20 @@ async def close_from_folder(folder: Folder, password: str, wanted: str) -> None:
     sys.stdout.write(json.dumps(said) + "\n")
 
 
-def _choose(store: ChannelStore, wanted: str) -> bytes:
-    found = [channel for channel in store.channels() if channel.hex().startswith(wanted)]
+def _stored(folder: Folder) -> Iterator[tuple[bytes, list[LogRow]]]:
+    """Every channel in the folder's stores, with the heads of both its logs."""
+    for path in stores_in(folder.path).values():
+        store = ChannelStore(path)
+        try:
+            for channel in store.channels():
+                rows = [store.rows(channel).get(head_key(side)) for side in (0, 1)]
+                yield channel, [decode_log_row(row) for row in rows if row is not None]
+        finally:
+            store.close()
+
+
+def _choose(stored: Iterator[tuple[bytes, list[LogRow]]], wanted: str) -> tuple[bytes, list[LogRow]]:
+    found = [(channel, heads) for channel, heads in stored if channel.hex().startswith(wanted)]
     if len(found) != 1:
         cause = f"{len(found)} channels are stored here" + (f" that begin with {wanted}" if wanted else "")
         raise LocalError(cause, "Name one with --channel.")

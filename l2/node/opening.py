@@ -48,17 +48,7 @@ async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenCh
     if peer.id == hospital.id:
         raise LocalError("a hospital opens no channel with itself", "Name another hospital.")
     tip = await hospital.reader.sync()
-    opening = Opening(
-        version=VERSION,
-        chain=hospital.reader.chain,
-        hospitals=(hospital.id, peer.id),
-        nonce=secrets.token_bytes(32),
-        deposits=(wanted.deposit, wanted.peer_deposit),
-        bond=wanted.bond,
-        window_ms=wanted.window_ms,
-        answer_ms=ANSWER_MS,
-        expires=tip.height + EXPIRES_BLOCKS,
-    )
+    opening = _new_opening(hospital, peer.id, wanted, tip.height)
     context, body, root = Context(chain=hospital.reader.chain), encode(opening), hospital.root()
     ours = sign(root, Purpose.OPENING, context, body)
     theirs = await _ask(lines, peer, Propose(opening=opening, signature=ours))
@@ -66,6 +56,24 @@ async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenCh
     hospital.agreed.add(channel_id(opening))
     await hospital.reader.send(root, Open(opening=opening, signatures=(ours, theirs)))
     return channel_id(opening)
+
+
+def _new_opening(hospital: Hospital, peer: bytes, wanted: words.OpenChannel, height: int) -> Opening:
+    """Terms of a channel that is at home in this process: its id follows from the nonce, so that is drawn until."""
+    while True:
+        opening = Opening(
+            version=VERSION,
+            chain=hospital.reader.chain,
+            hospitals=(hospital.id, peer),
+            nonce=secrets.token_bytes(32),
+            deposits=(wanted.deposit, wanted.peer_deposit),
+            bond=wanted.bond,
+            window_ms=wanted.window_ms,
+            answer_ms=ANSWER_MS,
+            expires=height + EXPIRES_BLOCKS,
+        )
+        if hospital.part.keeps(channel_id(opening)):
+            return opening
 
 
 async def _ask(lines: Lines, peer: Registered, proposal: Propose) -> bytes:
@@ -122,6 +130,8 @@ async def _check(hospital: Hospital, line: Line, proposal: Propose) -> None:
     ours = opening.hospitals == (line.peer, hospital.id) and opening.version == VERSION
     require(ours, Fault.UNEXPECTED, "the opening is not between the two of us")
     require(opening.chain == hospital.reader.chain, Fault.WRONG_CHAIN, "the opening is for another chain")
+    here = hospital.part.keeps(channel_id(opening))
+    require(here, Fault.UNEXPECTED, "the line was made for another slot than the channel's [LINE-15]")
     require(opening.deposits[1] <= config.accept_deposit_max, Fault.OUT_OF_BOUNDS, "our deposit would be too high")
     require(opening.bond <= config.accept_bond_max, Fault.OUT_OF_BOUNDS, "the bond is too high")
     require(opening.window_ms >= config.accept_window_ms_min, Fault.OUT_OF_BOUNDS, "the window is too short")

@@ -3,6 +3,7 @@
 Each operation returns when it is done on the chain, or says why it is not. The core decides; this waits and reports.
 """
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.lines import Lines
 from l2.node.opening import propose_channel
+from l2.node.parts import store_of
 from l2.node.rotation import Rotation
 from l2.node.towers import Towers
 from l2.protocol.batch import Salts
@@ -49,6 +51,7 @@ class Operations:
 
     def __init__(self, hospital: Hospital, lines: Lines) -> None:
         self.hospital, self._lines = hospital, lines
+        hospital.siblings.serve("copy the store", self._copy_store)
         self.towers = Towers(hospital)
         self.rotation = Rotation(hospital, lines)
 
@@ -152,14 +155,39 @@ class Operations:
         return words.LogVerified(sizes=(sizes[own], sizes[peer]), roots=(roots[own].hex(), roots[peer].hex()), ok=ok)
 
     async def backup(self, to: Path) -> int:
-        """A consistent copy of the folder while running; its size in bytes."""
+        """A consistent copy of the folder while running; its size in bytes. Each store is one at a moment of its own:
+        no channel is in two."""
         hospital = self.hospital
         try:
-            return await trio.to_thread.run_sync(hospital.folder.copy_to, to, hospital.bodies, hospital.store)
+            await trio.to_thread.run_sync(hospital.folder.copy_to, to, hospital.bodies, hospital.store)
+            await self._copy_other_stores(to)
+            return await trio.to_thread.run_sync(_size_of, to)
         except (OSError, lmdb.Error) as error:
             raise LocalError(
                 f"the copy could not be written ({error})", "Name a folder with room and rights."
             ) from None
+
+    async def _copy_other_stores(self, to: Path) -> None:
+        """Those of the other workers. A copy that lacks one is no copy."""
+        try:
+            await self.hospital.siblings.ask_all("copy the store", bytes(to))
+        except LocalError as error:
+            await trio.to_thread.run_sync(shutil.rmtree, to)
+            raise LocalError(error.cause, f"{error.remedy} The unfinished copy was removed.") from None
+
+    async def _copy_store(self, to: bytes) -> bytes:
+        """What this worker keeps, beside what the first has copied."""
+        hospital = self.hospital
+        path = Path(to.decode()) / store_of(hospital.part.number)
+        try:
+            await trio.to_thread.run_sync(hospital.store.copy, path)
+        except (OSError, lmdb.Error) as error:
+            raise LocalError(f"{path} could not be written ({error})", "Name a folder with room and rights.") from None
+        return b""
+
+
+def _size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _are_written(rows: Rows, sizes: Sequence[int]) -> bool:

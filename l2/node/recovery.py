@@ -17,10 +17,11 @@ import trio
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l1.rules.commitment import decode_commitment
 from l2.node.bodies import Bodies
-from l2.node.folder import BODIES, CHANNELS, Folder
+from l2.node.folder import BODIES, Folder
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.operations import Operations
+from l2.node.parts import CHANNELS, stores_in
 from l2.node.run import running
 from l2.node.store import ChannelStore
 from l2.protocol.channel import Channel, commitment_at, decode_channel_row, decode_log_row
@@ -156,7 +157,7 @@ def restore_from_backup(backup: Path, to: Folder, password: str) -> None:
         raise LocalError("the backup and the new folder are the same", "Name a new folder.")
     try:
         shutil.copytree(
-            backup, to.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "*-lock", "desk.url")
+            backup, to.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "lock-*", "*-lock", "desk.url")
         )
         to.mark_copy()
         found = check_copy(to, password)
@@ -178,11 +179,14 @@ def check_copy(folder: Folder, password: str) -> list[dict[str, Any]]:
         bodies.records.count()
     finally:
         bodies.close()
-    store = ChannelStore(folder.path / CHANNELS)
-    try:
-        return list(_stored(store))
-    finally:
-        store.close()
+    found: list[dict[str, Any]] = []
+    for path in stores_in(folder.path).values() or [folder.path / CHANNELS]:
+        store = ChannelStore(path)
+        try:
+            found += _stored(store)
+        finally:
+            store.close()
+    return found
 
 
 def _stored(store: ChannelStore) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ So a crash at any instant leaves a state from which the same command, or the nex
 old and new key count side by side until the new one is in use.
 """
 
-from collections.abc import Callable
 from enum import Enum
 
 import msgspec
@@ -82,6 +81,8 @@ class Rotation:
         self._hospital, self._lines = hospital, lines
         self._busy = trio.Lock()
         self._changed = trio.Event()
+        hospital.siblings.serve("uses key", self._uses_key)
+        hospital.siblings.serve("retire older keys", self._retire_for_another)
 
     # -- what a block brings
 
@@ -109,8 +110,9 @@ class Rotation:
             await keeper.offer(KeyReady(signer, number, height))
 
     async def run(self) -> None:
-        """Go on with what a crash, a window or an unreachable chain interrupted. Until cancelled."""
-        while True:
+        """Go on with what a crash, a window or an unreachable chain interrupted. Until cancelled; in one process of the
+        hospital, for its keys are changed by one."""
+        while self._hospital.part.is_first:
             await self._changed.wait()
             self._changed = trio.Event()
             try:
@@ -264,15 +266,30 @@ class Rotation:
     async def _wait_used(self, found: l1_state.Key) -> None:
         """Until every open channel signs with it, and every line was made with it; lines that were not are cut soon."""
         if found.kind == CHANNEL:
-            await self._wait(lambda: all(c.me.key >= found.number for c in self._open()), SWITCH_DEADLINE_S)
+            await self._wait(b"signs" + found.number.to_bytes(8, "big"), SWITCH_DEADLINE_S)
         if found.kind in (CHANNEL, TLS):
-            await self._wait(lambda: self._lines.all_use(self._lines.names), LINES_DEADLINE_S)
+            await self._wait(b"lines", LINES_DEADLINE_S)
 
-    @staticmethod
-    async def _wait(condition: Callable[[], bool], deadline_s: float) -> None:
+    async def _wait(self, what: bytes, deadline_s: float) -> None:
         with trio.move_on_after(deadline_s):
-            while not condition():  # noqa: ASYNC110 - what changes it has no one place to notify from
+            while not await self._all_use(what):  # noqa: ASYNC110 - what changes it has no one place to notify from
                 await trio.sleep(LOOK_S)
+
+    async def _all_use(self, what: bytes) -> bool:
+        """Here, and in the other workers: one that does not answer is not known to."""
+        try:
+            return self._is_used(what) and b"no" not in await self._hospital.siblings.ask_all("uses key", what)
+        except LocalError:
+            return False
+
+    async def _uses_key(self, what: bytes) -> bytes:
+        return b"yes" if self._is_used(what) else b"no"
+
+    def _is_used(self, what: bytes) -> bool:
+        if what == b"lines":
+            return self._lines.all_use(self._lines.names)
+        number = int.from_bytes(what.removeprefix(b"signs"), "big")
+        return all(channel.me.key >= number for channel in self._open())
 
     def _open(self) -> list[Channel]:
         channels = [keeper.channel for keeper in self._hospital.keepers.values()]
@@ -280,6 +297,17 @@ class Rotation:
 
     async def _retire(self, number: int) -> None:
         """A checkpoint under the new key starts the older keys' last window in every channel (KEY-6)."""
+        await self._retire_here(number)
+        try:
+            await self._hospital.siblings.ask_all("retire older keys", number.to_bytes(8, "big"))
+        except LocalError as why:
+            log.warning("no checkpoints yet in another worker's channels", why=str(why))
+
+    async def _retire_for_another(self, body: bytes) -> bytes:
+        await self._retire_here(int.from_bytes(body, "big"))
+        return b""
+
+    async def _retire_here(self, number: int) -> None:
         for keeper in list(self._hospital.keepers.values()):
             with trio.move_on_after(RETIRE_DEADLINE_S):
                 while not _is_retiring(keeper.channel, number):

@@ -7,36 +7,43 @@ later ends the process, for only what a new one reads from the disk can be belie
 import gc
 import json
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import lmdb
 import structlog
 import trio
+from trio.abc import Listener, Stream
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.reader.backoff import Backoff
 from l1.reader.client import Reader
 from l1.reader.transport import ChainUnreachable
+from l1.reader.turns import Turns
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
 from l1.rules.keys import sealing_key_at
 from l1.rules.log.entries import GrantTerms
 from l1.rules.transactions import Reveal, Secret
-from l1.serving import check_url, split_address
+from l1.serving import bind, check_url, split_address
 from l2.link import Line
 from l2.node.api import check_token, serve_desk
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms
 from l2.node.exchange import Exchange
-from l2.node.folder import BODIES, CHANNELS, Folder
+from l2.node.folder import BODIES, Config, Folder
 from l2.node.hospital import Hospital
+from l2.node.hub.arranging import arrange
 from l2.node.keeper import Keeper
 from l2.node.keys import KeyStore
 from l2.node.lines import Lines
 from l2.node.opening import answer_proposal
 from l2.node.operations import Operations
+from l2.node.parts import WHOLE, Part, store_of
+from l2.node.siblings import Siblings
 from l2.node.store import ChannelRows, ChannelStore
 from l2.node.watcher import Watcher, channel_keys
 from l2.protocol.channel import Channel, Me, load, new_rows
@@ -46,7 +53,7 @@ from l2.protocol.stored import check_signed
 from l2.records import release_secret
 from l2.records.keys import channel_secret
 
-__all__ = ["make_hospital", "run_hospital", "running"]
+__all__ = ["Doors", "at_work", "check_config", "listen", "make_hospital", "run_hospital", "running", "stop_on_signal"]
 
 SUBMIT_DEADLINE_S = 60.0
 SUBMIT_AGAIN_S = 1.0, 15.0  # pauses before a chain that does not answer is asked again
@@ -57,7 +64,23 @@ SWITCH_S = 0.00005
 log = structlog.get_logger()
 
 
-def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
+class Doors(NamedTuple):
+    """Where a process is spoken to: what its lines come by, what peers are told, the desk's socket and its URL.
+    `settled` hears of each stream that came and is known now, or came to nothing."""
+
+    lines: Sequence[Listener[trio.SocketStream]]
+    endpoint: str
+    desk: socket.socket
+    url: str
+    settled: Callable[[Stream], None] = lambda _: None
+
+
+OpenDoors = Callable[[Config], Awaitable[Doors]]
+
+
+def make_hospital(
+    folder: Folder, keys: KeyStore, reader: Reader, part: Part = WHOLE, siblings: Siblings | None = None
+) -> Hospital:
     """The parts of a hospital, opened; nothing runs yet."""
     config = folder.config()
     return Hospital(
@@ -67,8 +90,10 @@ def make_hospital(folder: Folder, keys: KeyStore, reader: Reader) -> Hospital:
         config=config,
         keys=keys,
         reader=reader,
-        store=ChannelStore(folder.path / CHANNELS),
-        bodies=Bodies(folder.path / BODIES, keys.record_key()),
+        store=ChannelStore(folder.path / store_of(part.number)),
+        bodies=Bodies(folder.path / BODIES, keys.record_key(), is_shared=part.workers > 1),
+        part=part,
+        siblings=siblings or Siblings(),
         is_copy=folder.is_copy(),
         started_ms=now_ms(),
         waiting=ChainUnreachable("the chain has not answered yet", "Look at its node, and at chain_url."),
@@ -102,7 +127,9 @@ class _Process:
 
     async def _keys_seen(self, header: Header, *, keys_changed: bool) -> None:
         """Lines whose keys ended are cut, newer keys of ours are used, and lines are made anew with them."""
-        self.hospital.look_whether_still_a_copy()
+        await self.hospital.look_whether_still_a_copy()
+        if keys_changed and not self.hospital.part.is_first:  # the first worker makes new keys
+            await trio.to_thread.run_sync(self.hospital.keys.look_again)
         await self.operations.rotation.apply(header.height, header.clock_ms)
         await self.lines.cut_revoked(header.clock_ms)
         if keys_changed:
@@ -213,25 +240,44 @@ async def run_hospital(folder: Folder, password: str) -> None:
 
 @asynccontextmanager
 async def running(folder: Folder, password: str) -> AsyncIterator[Operations]:
-    """The hospital runs meanwhile. A signal ends it, and whatever is done with it."""
+    """The hospital runs meanwhile, in this one process. A signal ends it, and whatever is done with it."""
     with folder.hold():
-        keys, genesis = folder.keys(password, folder.pin()), folder.genesis()
-        _check(folder)
-        reader = Reader(genesis, folder.config().chain_url, now_ms=now_ms)
-        hospital = make_hospital(folder, keys, reader)
+        keys = folder.keys(password, folder.pin())
+        folder.genesis()
+        check_config(folder)
+        arrange(folder.path, WHOLE.workers)
         try:
-            async with reader, trio.open_nursery() as nursery:
-                nursery.start_soon(_stop_on_signal, nursery.cancel_scope)
-                nursery.start_soon(_end_on_failure, hospital)
-                yield await _serve(hospital, nursery)
-                nursery.cancel_scope.cancel()
+            async with at_work(folder, keys, _open_doors) as operations:
+                folder.say_url(operations.hospital.url)
+                yield operations
         finally:
             folder.forget_url()
-            hospital.bodies.close()
-            hospital.store.close()
 
 
-def _check(folder: Folder) -> None:
+@asynccontextmanager
+async def at_work(
+    folder: Folder,
+    keys: KeyStore,
+    open_doors: OpenDoors,
+    part: Part = WHOLE,
+    siblings: Siblings | None = None,
+    turns: Turns | None = None,
+) -> AsyncIterator[Operations]:
+    """A process of the hospital keeps its part of the channels meanwhile. A signal ends it."""
+    reader = Reader(folder.genesis(), folder.config().chain_url, now_ms=now_ms, turns=turns)
+    hospital = make_hospital(folder, keys, reader, part, siblings)
+    try:
+        async with reader, trio.open_nursery() as nursery:
+            nursery.start_soon(stop_on_signal, nursery.cancel_scope)
+            nursery.start_soon(_end_on_failure, hospital)
+            yield await _serve(hospital, nursery, open_doors)
+            nursery.cancel_scope.cancel()
+    finally:
+        hospital.bodies.close()
+        hospital.store.close()
+
+
+def check_config(folder: Folder) -> None:
     """What would only be missed later. Raises `LocalError`."""
     config = folder.config()
     for address in (config.listen, config.desk):
@@ -240,7 +286,7 @@ def _check(folder: Folder) -> None:
     check_token(folder.token())
 
 
-async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
+async def _serve(hospital: Hospital, nursery: trio.Nursery, open_doors: OpenDoors) -> Operations:
     _tune()
     nursery.start_soon(hospital.store.run)
     process = _Process(hospital, nursery)
@@ -248,18 +294,20 @@ async def _serve(hospital: Hospital, nursery: trio.Nursery) -> Operations:
     nursery.start_soon(process.watcher.run)
     with trio.move_on_after(CHAIN_PATIENCE_S):
         await process.watcher.tried.wait()
-    host, port = split_address(hospital.config.listen)
-    listeners = await _listen(host, port)
-    bound = listeners[0].socket.getsockname()
-    hospital.endpoint = f"{bound[0]}:{bound[1]}"
-    nursery.start_soon(process.lines.serve, listeners)
+    doors = await open_doors(hospital.config)
+    hospital.endpoint, hospital.url = doors.endpoint, doors.url
+    nursery.start_soon(process.lines.serve, doors.lines, doors.settled)
     nursery.start_soon(process.lines.keep_alive)
     await nursery.start(process.operations.towers.run)
     nursery.start_soon(process.operations.rotation.run)
-    desk_host, desk_port = split_address(hospital.config.desk)
-    hospital.url = await nursery.start(_desk, process, desk_host, desk_port)
-    hospital.folder.say_url(hospital.url)
+    await nursery.start(_desk, process, doors.desk)
     return process.operations
+
+
+async def _open_doors(config: Config) -> Doors:
+    listeners, endpoint = await listen(config)
+    desk, url = bind(*split_address(config.desk))
+    return Doors(listeners, endpoint, desk, url)
 
 
 def _tune() -> None:
@@ -271,23 +319,26 @@ def _tune() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
-async def _listen(host: str, port: int) -> list[trio.SocketListener]:
+async def listen(config: Config) -> tuple[list[trio.SocketListener], str]:
+    """Where other hospitals reach us, and what to tell them. Raises `LocalError` when the port is taken."""
+    host, port = split_address(config.listen)
     try:
-        return await trio.open_tcp_listeners(port, host=host)
+        listeners = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         cause = f"cannot listen on {host}:{port} ({error.strerror or error})"
         raise LocalError(cause, "Stop whoever uses the port, or change `listen` in hospital.toml.") from None
+    bound = listeners[0].socket.getsockname()
+    return listeners, f"{bound[0]}:{bound[1]}"
 
 
 async def _desk(
-    process: _Process, host: str, port: int, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    process: _Process, listener: socket.socket, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     await serve_desk(
         process.hospital,
         process.exchange,
         process.operations,
-        host=host,
-        port=port,
+        listener=listener,
         token=process.hospital.folder.token(),
         task_status=task_status,
     )
@@ -299,7 +350,7 @@ async def _end_on_failure(hospital: Hospital) -> None:
     raise hospital.failure
 
 
-async def _stop_on_signal(scope: trio.CancelScope) -> None:
+async def stop_on_signal(scope: trio.CancelScope) -> None:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
             log.info("stopping", signal=signal.Signals(number).name)

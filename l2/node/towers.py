@@ -141,6 +141,7 @@ class Towers:
         self._path = hospital.folder.path / TOWERS_FILE
         self._feeds: dict[bytes, Feed] = {}
         self._nursery: trio.Nursery | None = None
+        hospital.siblings.serve("look at the towers", self._look_for_another)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:
@@ -162,7 +163,7 @@ class Towers:
         await hospital.reader.send(hospital.root(), action)
         self._stop(tower)
         self._feed(tower, wanted.url)
-        self._write()
+        await self._write()
         return next(view for view in await self.views() if view.tower == status.tower)
 
     async def remove(self, tower: bytes) -> None:
@@ -176,7 +177,7 @@ class Towers:
             if refused.fault is not Fault.ALREADY_DONE:
                 raise
         self._stop(tower)
-        self._write()
+        await self._write()
 
     async def views(self) -> list[TowerView]:
         """Every tower that the chain knows of, and what it has been handed. One without URL was named elsewhere."""
@@ -207,7 +208,24 @@ class Towers:
         if feed is not None:
             feed.scope.cancel()
 
-    def _write(self) -> None:
+    async def _look_for_another(self, _: bytes) -> bytes:
+        """The file has changed: feed those that are in it."""
+        places = {bytes.fromhex(place.tower): place.url for place in _read(self._path)}
+        for tower in list(self._feeds):
+            self._stop(tower)
+        for tower, url in places.items():
+            self._feed(tower, url)
+        return b""
+
+    async def _write(self) -> None:
+        """The file is what a worker starts with: one that does not answer now will look then."""
+        self._write_file()
+        try:
+            await self._hospital.siblings.ask_all("look at the towers")
+        except LocalError as why:
+            log.info("another worker has not heard of the towers yet", why=str(why))
+
+    def _write_file(self) -> None:
         places = [_Place(tower=feed.tower.hex(), url=feed.url) for feed in self._feeds.values()]
         part = self._path.with_suffix(".part")
         with part.open("wb") as file:

@@ -125,7 +125,7 @@ class Watcher:
     async def _look_at_all(self, header: Header) -> None:
         hospital = self._hospital
         await self._refresh({hospital.id})
-        rows = await hospital.reader.channels_of(hospital.id)
+        rows = [row for row in await hospital.reader.channels_of(hospital.id) if hospital.part.keeps(row.id)]
         for row in rows:
             await self._kept(row)
         await self._refresh({hospital.peer_of(keeper) for keeper in hospital.keepers.values()})
@@ -137,7 +137,8 @@ class Watcher:
         touched = touched_by(transactions, hospital.reader.chain)
         changed = touched.hospitals & hospital.registry.keys()
         await self._refresh(changed)
-        ours = {channel_id(opening) for opening in touched.opened if hospital.id in opening.hospitals}
+        opened = {channel_id(opening) for opening in touched.opened if hospital.id in opening.hospitals}
+        ours = set(filter(hospital.part.keeps, opened))
         rows = await hospital.reader.channels(touched.channels & (ours | hospital.keepers.keys()))
         for row in rows.values():
             await self._kept(row)

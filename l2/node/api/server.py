@@ -1,6 +1,7 @@
 """The desk's server: the ASGI application over a hospital, the token at its door, and its place in the process."""
 
 import hmac
+import socket
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
 
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.serving import bind, json_answer, serve
+from l1.serving import body_of, json_answer, serve
 from l2.node.api.endpoints import ENDPOINTS, Endpoint
 from l2.node.api.handlers import Handlers
 from l2.node.api.openapi import document
@@ -23,13 +24,15 @@ from l2.node.exchange import Exchange
 from l2.node.hospital import Hospital
 from l2.node.operations import Operations
 
-__all__ = ["check_token", "make_app", "serve_desk"]
+__all__ = ["Door", "SIBLINGS", "check_token", "make_app", "serve_desk"]
 
 DOCUMENT = "/openapi.json"  # the only page that needs no token: it is the same for every hospital
 TOKEN_CHARS_MIN = 16
+SIBLINGS = "/workers/{what}"  # where workers of a hub ask one another; their front relays nothing to it
+QUESTION_BYTES_MAX = 64 * 1024 * 1024  # copies of a record that went to a hundred thousand patients
 
 
-class _Door:
+class Door:
     """Lets in who shows the token. Compared in constant time, before anything of the request is read."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -68,9 +71,14 @@ def make_app(hospital: Hospital, exchange: Exchange, operations: Operations, *, 
         handler: Callable[[Request], Awaitable[Response]] = attrgetter(endpoint.handler)(handlers)
         return Route(endpoint.path, handler, methods=[endpoint.method])
 
+    async def ask(request: Request) -> Response:
+        body = await body_of(request, QUESTION_BYTES_MAX)
+        return Response(await hospital.siblings.answer(request.path_params["what"], body))
+
+    asked = [Route(SIBLINGS, ask, methods=["POST"])] if hospital.part.workers > 1 else []
     return Starlette(
-        routes=[Route(DOCUMENT, openapi), *map(route, ENDPOINTS)],
-        middleware=[Middleware(_Door, token=token)],
+        routes=[Route(DOCUMENT, openapi), *map(route, ENDPOINTS), *asked],
+        middleware=[Middleware(Door, token=token)],
         exception_handlers={**HANDLERS, lmdb.Error: on_failed_disk(hospital.end)},
     )
 
@@ -80,14 +88,12 @@ async def serve_desk(
     exchange: Exchange,
     operations: Operations,
     *,
-    host: str,
-    port: int,
+    listener: socket.socket,
     token: str,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled. Starts with the bound URL. Raises `LocalError` when the port is taken."""
+    """Serve until cancelled. The listener is handed over and closed."""
     app = make_app(hospital, exchange, operations, token=token)
-    listener, url = bind(host, port)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve, app, listener, trio.sleep_forever)
-        task_status.started(url)
+        task_status.started()

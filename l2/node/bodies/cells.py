@@ -55,7 +55,6 @@ class Cells:
     def __init__(self, folder: Path, index: Index, entropy: Entropy) -> None:
         self._folder = make_folder(folder)
         self._prefix = f"{self._folder}{os.sep}"
-        sweep(self._folder)
         self.index, self.entropy = index, entropy
         self.places = index.table("places")
 
@@ -198,6 +197,10 @@ class Cells:
         for name in set(files):
             if not self.places.has(name):
                 remove(self.path(name))
+
+    def sweep_unfinished(self) -> None:
+        """Remove what a crash left half-written."""
+        sweep(self._folder)
 
     def sweep_orphans(self) -> None:
         """Remove files that no row knows: a crash came between them and their rows."""

@@ -5,7 +5,7 @@ that the records' own keys are boxed under: so the hospital's key can change wit
 write is synced when it returns. Knows tables and keys, not what rows mean.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -22,27 +22,36 @@ from l2.node.layouts import index_migrations
 from l2.node.store import disk_failed
 from l2.records.keys import KEY_BYTES, NONCE_BYTES, box, unbox
 
-__all__ = ["Change", "Index", "Table"]
+__all__ = ["Change", "Index", "Table", "number_key"]
 
 _MAP_BYTES = 64 * 1024**3  # of address space, not of disk: about 50 million records
 _TABLES = (
     *("records", "subjects", "origins", "places", "outgoing", "incoming", "people", "shared", "papers"),
     *("holds", "erasures", "openings", "parts", "crowds in", "crowds out"),
 )
+READERS_MAX = 1_024  # reads at one time, of all workers of a hub: some sixty threads each
 _REMEDY = "Restore the folder `bodies` from a backup."
 _KEY_LABEL, _RING_LABEL = b"interward index key", b"interward ring"
 
 
 class Index:
-    """The environment. Open it once per process."""
+    """The environment. Open it once per process; `is_shared` by processes that are at work in it together."""
 
-    def __init__(self, path: Path, kek: bytes, entropy: Entropy) -> None:
+    def __init__(self, path: Path, kek: bytes, entropy: Entropy, *, is_shared: bool = False) -> None:
         """Raises `LocalError` for a newer schema, a wrong key or a file that is none of ours."""
         assert len(kek) == KEY_BYTES
-        self._entropy = entropy
+        self._entropy, self._is_shared = entropy, is_shared
         check_whole(path, _REMEDY)
         try:
-            self._env = lmdb.open(str(path), subdir=False, map_size=_MAP_BYTES, max_dbs=len(_TABLES) + 1, mode=0o600)
+            self._env = lmdb.open(
+                str(path),
+                subdir=False,
+                map_size=_MAP_BYTES,
+                max_dbs=len(_TABLES) + 1,
+                mode=0o600,
+                max_readers=READERS_MAX,
+            )
+            self._env.reader_check()  # a process that was killed in the middle of a read holds pages no longer
         except lmdb.Error as error:
             raise LocalError(f"{path} cannot be opened ({error})", "Is it a record index of this hospital?") from None
         try:
@@ -61,7 +70,8 @@ class Index:
 
     def _open_keys(self, path: Path, kek: bytes) -> bytes:
         with self._env.begin(self._meta, write=True) as txn:
-            self.was_clean = bool(txn.delete(b"clean"))
+            # Of processes that share it none knows whether all ended well: the next one alone looks.
+            self.was_clean = self._is_shared or bool(txn.delete(b"clean"))
             try:
                 self.ring = decode_ring(unbox(kek, bytes(txn.get(b"ring", b"")), _RING_LABEL))
                 return unbox(kek, bytes(txn.get(b"key", b"")), _KEY_LABEL)
@@ -110,10 +120,11 @@ class Index:
         with open(path, "xb") as file:
             self._env.copyfd(file.fileno(), compact=True)
 
-    def close(self) -> None:
-        """Also notes that nothing was under way: `was_clean` of the next process."""
-        with suppress(lmdb.Error), self._env.begin(self._meta, write=True) as txn:
-            txn.put(b"clean", b"1")
+    def close(self, *, is_clean: bool = True) -> None:
+        """Also notes, if so, that nothing was under way: `was_clean` of the next process."""
+        if is_clean and not self._is_shared:
+            with suppress(lmdb.Error), self._env.begin(self._meta, write=True) as txn:
+                txn.put(b"clean", b"1")
         self._env.close()
 
     def __enter__(self) -> Self:
@@ -121,6 +132,11 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def number_key(number: int) -> bytes:
+    """The key of a row that is numbered."""
+    return number.to_bytes(8, "big")
 
 
 class Table:
@@ -142,6 +158,15 @@ class Table:
     def seal(self, key: bytes, row: bytes) -> bytes:
         """An empty row says nothing but its key, and stays empty."""
         return row and box(self._key, row, self._label(key), self._entropy(NONCE_BYTES))
+
+    def grow(self, make: Callable[[int, bytes | None], bytes]) -> None:
+        """Put the next of rows that are numbered from 0: `make` gets its number and the row before it. Whoever else
+        would do so waits, in other processes too."""
+        with self._env.begin(self.handle, write=True) as txn:
+            number = int(txn.stat(self.handle)["entries"])
+            last, key = (number_key(at) for at in (number - 1 if number else 0, number))
+            before = self._unseal(last, bytes(txn.get(last))) if number else None
+            txn.put(key, self.seal(key, make(number, before)))
 
     def delete(self, key: bytes) -> None:
         with self._env.begin(self.handle, write=True) as txn:

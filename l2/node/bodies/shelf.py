@@ -25,20 +25,29 @@ INDEX, CELLS, JOURNAL = "records.mdb", "records", "heads.journal"
 class Bodies:
     """`records`, `outgoing` and `incoming` of one folder. Open once per process; close when done."""
 
-    def __init__(self, folder: Path, kek: bytes, *, entropy: Entropy = secrets.token_bytes) -> None:
-        """`kek` is 32 bytes out of the hospital's key store. Raises `LocalError` for another hospital's folder."""
+    def __init__(
+        self, folder: Path, kek: bytes, *, entropy: Entropy = secrets.token_bytes, is_shared: bool = False
+    ) -> None:
+        """`kek` is 32 bytes out of the hospital's key store. `is_shared`: other processes are at work in the folder, so
+        what a crash has left is not looked for; who opens it alone does. Raises `LocalError` for another hospital's
+        folder."""
         self._folder = make_folder(folder)
         entropy = Pool(entropy)
-        self.index = Index(folder / INDEX, kek, entropy)
+        self.index = Index(folder / INDEX, kek, entropy, is_shared=is_shared)
         self.cells = Cells(folder / CELLS, self.index, entropy)
-        if not self.index.was_clean:
-            self.cells.sweep_orphans()
         self.records = RecordStore(self.cells, self.index)
         self.outgoing = Outgoing(self.records)
         self.incoming = Incoming(self.cells)
         self._rewrapping = Rewrapping(folder / JOURNAL, self.cells, self.records, self.incoming)
-        self._rewrapping.finish()
         self._opener = Opener(self.cells, self.incoming, self.records)
+        if not is_shared:
+            self._recover()
+
+    def _recover(self) -> None:
+        self.cells.sweep_unfinished()
+        if not self.index.was_clean:
+            self.cells.sweep_orphans()
+        self._rewrapping.finish()
         self._sweep_parts()
 
     def _sweep_parts(self) -> None:
@@ -96,8 +105,9 @@ class Bodies:
             if not entry.name.endswith(".part"):
                 _copy(Path(entry.path), copy / entry.name)
 
-    def close(self) -> None:
-        self.index.close()
+    def close(self, *, is_clean: bool = True) -> None:
+        """`is_clean`: nothing was under way, here or in a process that shares the folder."""
+        self.index.close(is_clean=is_clean)
 
     def __enter__(self) -> Self:
         return self

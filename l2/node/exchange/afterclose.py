@@ -15,7 +15,7 @@ from l1.ground.hashing import digest
 from l1.ground.signing import Context, Purpose, Signer, open_signed, sign
 from l1.rules.log.fold import GRANT
 from l2.node.bodies import Record
-from l2.node.bodies.index import Index
+from l2.node.bodies.index import Index, number_key
 from l2.node.exchange.dealing import Dealing
 from l2.node.exchange.logs import grant_has_ended, grant_of, stands
 
@@ -50,7 +50,7 @@ _decode_line = decoder(_Line, bytes_max=8_192, what="signed line")
 
 
 class ClosedLog:
-    """Synchronous; one thread at a time. What returned is durable."""
+    """Synchronous; what returned is durable. Threads and processes take turns."""
 
     def __init__(self, index: Index) -> None:
         self._rows = index.table("openings")
@@ -59,22 +59,27 @@ class ClosedLog:
         self, record: Record, dealing: Dealing, *, practitioner: str, role: int, purpose: int, now_ms: int
     ) -> ClosedAccess:
         """Write down an access, signed. Only afterwards may the record be shown."""
-        assert record.origin is not None
-        number = self._rows.count()
-        before = self._rows.get(_key(number - 1)) if number else None
-        access = ClosedAccess(
-            number=number,
-            previous=_FIRST if before is None else digest(before),
-            record=record.id,
-            channel=record.origin.channel,
-            grant=record.origin.grant,
-            practitioner=practitioner,
-            role=role,
-            purpose=purpose,
-            time=now_ms,
-        )
-        self._rows.put(_key(number), encode(_signed(access, dealing.chain, dealing.channel.me.signer)))
-        return access
+        origin = record.origin
+        assert origin is not None
+        made: list[ClosedAccess] = []
+
+        def make(number: int, before: bytes | None) -> bytes:
+            access = ClosedAccess(
+                number=number,
+                previous=_FIRST if before is None else digest(before),
+                record=record.id,
+                channel=origin.channel,
+                grant=origin.grant,
+                practitioner=practitioner,
+                role=role,
+                purpose=purpose,
+                time=now_ms,
+            )
+            made.append(access)
+            return encode(_signed(access, dealing.chain, dealing.channel.me.signer))
+
+        self._rows.grow(make)
+        return made[0]
 
     def read(self, chain: bytes) -> list[ClosedAccess]:
         """Every line, oldest first. Raises `Refused` (BAD_SIGNATURE, LOG_GAP) where one was changed or is missing."""
@@ -86,7 +91,7 @@ class ClosedLog:
             open_signed(
                 line.public_key, Purpose.AFTER_CLOSE, Context(chain, access.channel), line.access, line.signature
             )
-            follows = key == _key(number) and access.number == number and access.previous == previous
+            follows = key == number_key(number) and access.number == number and access.previous == previous
             require(follows, Fault.LOG_GAP, f"line {number} does not follow the one before it")
             previous = digest(row)
             found.append(access)
@@ -97,10 +102,6 @@ def _signed(access: ClosedAccess, chain: bytes, signer: Signer) -> _Line:
     body = encode(access)
     signature = sign(signer, Purpose.AFTER_CLOSE, Context(chain, access.channel), body)
     return _Line(body, signer.public_key, signature)
-
-
-def _key(number: int) -> bytes:
-    return number.to_bytes(8, "big")
 
 
 def check_still_granted(dealing: Dealing, grant: int, purpose: int, now_ms: int) -> None:

@@ -16,7 +16,7 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.log.entries import Entry, Revoke
 from l1.rules.log.fold import ANSWERED, GRANT
 from l2.desk import words
-from l2.link import Line, LineClosed
+from l2.link import Line, LineClosed, slot_of
 from l2.node.bodies import Record
 from l2.node.bodies.recall import Erased, ErasureReceipt, ask_erasure, check_erasure, sign_erasure
 from l2.node.clock import now_ms
@@ -27,6 +27,7 @@ from l2.node.exchange.logs import grant_has_ended, stands
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.sharing import Sharing
 from l2.node.hospital import Hospital
+from l2.node.parts import home_of_slot
 
 __all__ = ["Erasing"]
 
@@ -60,6 +61,8 @@ class _Erasure(Shape, frozen=True):
 
 
 _decode = decoder(_Erasure, bytes_max=64 * 1024 * 1024, what="erasure")
+_decode_copy = decoder(_Copy, bytes_max=64 * 1024, what="copy")
+_decode_copies = decoder(tuple[_Copy, ...], bytes_max=64 * 1024 * 1024, what="copies")
 
 
 class Erasing:
@@ -72,6 +75,8 @@ class Erasing:
         self._dealings = dealings
         self._rows = hospital.bodies.index.table("erasures")
         self.holds = Holds(hospital.bodies.index)
+        for what, service in (("recall", self._recall_here), ("forget", self._forget_here), ("ask", self._ask_here)):
+            hospital.siblings.serve(f"erase: {what}", service)
 
     # -- here
 
@@ -87,7 +92,7 @@ class Erasing:
         if hold is not None:
             raise _held(hold)
         with trio.CancelScope(shield=True):
-            copies = await self._recall(record) if record.origin is None else []
+            copies = await self._recall_everywhere(record) if record.origin is None else []
             erasure = _Erasure(record_id, now_ms(), tuple(copies))
             # The row comes first: what was begun is then known to have to be finished.
             self._rows.put(record_id, encode(erasure))
@@ -103,7 +108,22 @@ class Erasing:
 
     async def _destroy(self, record: Record) -> None:
         self._sharing.forget_served()
+        await self._hospital.siblings.ask_all("erase: forget")
         await trio.to_thread.run_sync(self._hospital.bodies.records.erase, [record])
+
+    async def _recall_everywhere(self, record: Record) -> list[_Copy]:
+        """The other workers first: while one does not answer nothing is erased. Raises `LocalError`."""
+        answers = await self._hospital.siblings.ask_all("erase: recall", record.id)
+        found: list[tuple[_Copy, ...]] = [_decode_copies(answer) for answer in answers]
+        return [*(copy for copies in found for copy in copies), *await self._recall(record)]
+
+    async def _recall_here(self, record_id: bytes) -> bytes:
+        record = self._hospital.bodies.records.find(record_id)
+        return encode([] if record is None else await self._recall(record))
+
+    async def _forget_here(self, _: bytes) -> bytes:
+        self._sharing.forget_served()
+        return b""
 
     async def _recall(self, record: Record) -> list[_Copy]:
         """End every grant of the record; the copies that there are, or may be."""
@@ -140,15 +160,21 @@ class Erasing:
     # -- at peers
 
     async def run(self) -> None:
-        """Finish what a crash has cut, and ask again whoever has not answered."""
-        while True:
-            for erasure in [_decode(row) for _, row in self._rows.scan()]:
-                record = self._hospital.bodies.records.find(erasure.record)
-                if record is not None and record.added_ms <= erasure.erased_ms:
-                    await self._destroy(record)
-                if any(copy.state == ASKED for copy in erasure.copies):
-                    await self._ask(erasure)
+        """Finish what a crash has cut, and ask again whoever has not answered. In one process of the hospital."""
+        while self._hospital.part.is_first:
+            try:
+                await self._finish()
+            except LocalError as error:
+                log.info("an erasure waits", why=str(error))
             await trio.sleep(ASK_AGAIN_S)
+
+    async def _finish(self) -> None:
+        for erasure in [_decode(row) for _, row in self._rows.scan()]:
+            record = self._hospital.bodies.records.find(erasure.record)
+            if record is not None and record.added_ms <= erasure.erased_ms:
+                await self._destroy(record)
+            if any(copy.state == ASKED for copy in erasure.copies):
+                await self._ask(erasure)
 
     async def _ask(self, erasure: _Erasure) -> _Erasure:
         """[ERASE-2] Ask every peer that has not answered."""
@@ -161,7 +187,7 @@ class Erasing:
     async def _ask_one(self, copy: _Copy) -> _Copy:
         dealing = self._dealings.get(copy.channel)
         if dealing is None:
-            return copy
+            return await self._ask_there(copy)
         try:
             erased = await self._pulls.over_a_line(copy.peer, copy.channel, partial(_asking, copy.channel, copy.grant))
             key = dealing.channel.peer_keys.get(erased.key)
@@ -181,6 +207,22 @@ class Erasing:
         except (LineClosed, LocalError, OSError) as error:
             return _Copy(copy.channel, copy.grant, copy.peer, ASKED, str(error))
         return _Copy(copy.channel, copy.grant, copy.peer, CONFIRMED, "", erased, receipt.had_copy, receipt.time)
+
+    async def _ask_there(self, copy: _Copy) -> _Copy:
+        """The worker that keeps the channel asks."""
+        part = self._hospital.part
+        if part.keeps(copy.channel):
+            return copy
+        try:
+            home = home_of_slot(slot_of(copy.channel), part.workers)
+            asked: _Copy = _decode_copy(await self._hospital.siblings.ask(home, "erase: ask", encode(copy)))
+        except LocalError:
+            return copy
+        return asked
+
+    async def _ask_here(self, body: bytes) -> bytes:
+        copy: _Copy = _decode_copy(body)
+        return encode(copy if copy.channel not in self._dealings else await self._ask_one(copy))
 
     async def answer(self, dealing: Dealing, grant: int) -> Erased:
         """[ERASE-3] A custodian asks us to erase what came by a grant of its own. Raises `Refused` (UNDER_HOLD)."""

@@ -21,13 +21,14 @@ from l2.node.bodies import serve_pulls
 from l2.node.clock import now_ms
 from l2.node.exchange import views
 from l2.node.exchange.background import Background
-from l2.node.exchange.book import PATIENT, Book, Paper
+from l2.node.exchange.book import Book, Paper
 from l2.node.exchange.cutting import Offer
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.delivery import Delivery
 from l2.node.exchange.drafting import draft_entries, paper_of
 from l2.node.exchange.erasing import Erasing
 from l2.node.exchange.fetching import Fetching
+from l2.node.exchange.learning import Learning
 from l2.node.exchange.library import PeerLibrary, Rate
 from l2.node.exchange.listening import Listener
 from l2.node.exchange.logs import stands
@@ -42,7 +43,6 @@ from l2.node.keeper import Keeper
 from l2.node.outcomes import Outcome
 from l2.protocol.phases import Phase
 from l2.protocol.policy import self_test
-from l2.records import handle
 
 __all__ = ["Exchange"]
 
@@ -66,10 +66,11 @@ class Exchange:
         self._opening = Opening(hospital, threads, crowds)
         self._fetching = Fetching(hospital, self._pulls, self._opening, self._transfers, threads, crowds)
         self._background = Background(hospital, self._fetching)
-        self._reading = Reading(hospital, threads, self._learn_subjects)
+        self._dealings: dict[bytes, Dealing] = {}
+        self._learning = Learning(hospital, self._book, self._dealings)
+        self._reading = Reading(hospital, threads, self._learning.subjects)
         self.closed_log = self._reading.closed_log
         self._listener = Listener(hospital, self._background.fetch, self._opening)
-        self._dealings: dict[bytes, Dealing] = {}
         self._delivery = Delivery(hospital, self._fetching, self._dealings)
         self._rates: dict[bytes, Rate] = {}
         self.erasing = Erasing(hospital, self._book, self._sharing, self._pulls, self._dealings)
@@ -129,11 +130,11 @@ class Exchange:
                 await self._sharing.adopt(dealing)
             case _:
                 await self._catch_up(dealing)
-        await self._learn(dealing)
+        await self._learning.fresh(dealing)
 
     async def _catch_up(self, dealing: Dealing) -> None:
         """What a process that has just started owes this channel."""
-        await trio.to_thread.run_sync(self._learn_all_subjects, dealing)
+        await trio.to_thread.run_sync(self._learning.all_subjects, dealing)
         for index in self._fetching.unfinished(dealing):
             self._background.fetch(dealing, index)
         if self._hospital.config.auto_fetch:
@@ -141,23 +142,6 @@ class Exchange:
                 self._background.fetch(dealing, index)
         for index in self._sharing.unanswered(dealing, emergencies_only=not self._hospital.config.auto_grant):
             dealing.chores.add(("answer", index))
-
-    def _learn_all_subjects(self, dealing: Dealing) -> None:
-        """In a thread: whom our records are about, as the peer names them. Once for a channel: what comes later is
-        learned as it comes."""
-        if self._book.has_learned(dealing.id):
-            return
-        secret = dealing.channel.me.secret
-        for subjects in self._hospital.bodies.records.subjects():
-            self._book.learn(dealing.id, ((handle(secret, PATIENT, name), PATIENT, name) for name in subjects))
-        self._book.note_learned(dealing.id)
-
-    async def _learn_subjects(self, subjects: Sequence[str]) -> None:
-        """Write down how each peer names these patients, before a record of theirs is known here."""
-        for dealing in list(self._dealings.values()):
-            for subject in subjects:
-                dealing.patients[subject]  # makes the handle, so that it is written down
-            await self._learn(dealing)
 
     # -- entries --------------------------------------------------------------------------------------------------
 
@@ -168,7 +152,7 @@ class Exchange:
             raise LocalError(f"{len(drafts)} drafts", f"Send 1 to {DRAFTS_MAX} at a time.")
         drafted = draft_entries(dealing, drafts, now_ms(), bench=self._hospital.config.bench)
         await self._file(drafted.papers)
-        await self._learn(dealing)
+        await self._learning.fresh(dealing)
         outcome = await dealing.keeper.append(drafted.entries, drafted.terms)
         stage = outcome.durable if wait == "durable" else outcome.receipted
         with trio.move_on_after(WRITTEN_S):
@@ -196,7 +180,7 @@ class Exchange:
             document=digest,
         )
         await self._file([(digest, paper)])
-        await self._learn(dealing)
+        await self._learning.fresh(dealing)
         return await dealing.write_one(Consent(now_ms()), terms, "the consent")
 
     def consents(self) -> list[words.ConsentView]:
@@ -227,7 +211,7 @@ class Exchange:
             data_until_ms=wanted.to_ms,
             justification=justification,
         )
-        await self._learn(dealing)
+        await self._learning.fresh(dealing)
         return await dealing.write_one(Request(now_ms(), wanted.emergency), terms, "the request")
 
     def requests(self) -> list[words.RequestView]:
@@ -271,7 +255,7 @@ class Exchange:
         if record.origin is not None:
             dealing = self._dealing(record.origin.channel)
             await self._reading.access(dealing, record, practitioner, role, purpose)
-            await self._learn(dealing)
+            await self._learning.fresh(dealing)
         return record.size, await self._reading.open(record)
 
     async def share(self, record_id: bytes, wanted: words.Share) -> words.Granted:
@@ -302,7 +286,7 @@ class Exchange:
             if isinstance(offers, DenyReason):
                 raise Refused(Fault.NOT_GRANTED, f"policy denies: {offers.name.lower().replace('_', ' ')}")
             found.append(offers)
-        await self._learn(dealing)
+        await self._learning.fresh(dealing)
         return found
 
     async def pieces(self, record_id: bytes) -> words.Pieces:
@@ -357,12 +341,6 @@ class Exchange:
         if found is None:
             raise Refused(Fault.UNKNOWN_CHANNEL, f"this hospital keeps no channel {channel[:4].hex()}…")
         return found
-
-    async def _learn(self, dealing: Dealing) -> None:
-        """Write down who stands behind handles that are new."""
-        fresh = dealing.take_fresh()
-        if fresh:
-            await trio.to_thread.run_sync(self._book.learn, dealing.id, fresh)
 
     async def _file(self, papers: Sequence[tuple[bytes, Paper]]) -> None:
         for digest, paper in papers:

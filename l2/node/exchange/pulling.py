@@ -1,8 +1,8 @@
 """Lines that record bodies travel on, kept for a while and used again: a handshake costs more than a small record.
 
-A bounded number to each peer, each made for the channels of one slot [LINE-15]. Whoever needs a line queues for one and gives it back after a turn, so that all that is
-under way with a peer has its fair share; a large body takes turns on several at once. A line that broke is replaced
-once, silently, since it may have died while it lay idle.
+A bounded number to each peer, each for the channels of one slot [LINE-15]. Whoever needs a line queues for one and
+gives it back after a turn, so that all that is under way with a peer has its fair share; a large body takes turns on
+several at once. A line that broke is replaced once, silently, since it may have died while it lay idle.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -113,13 +113,18 @@ class Reading:
                 cause = f"the record could not be stored ({error.strerror or error})"
                 for arrival in crowd:
                     arrival.became = arrival.became or LocalError(cause, "Is the disk full? Nothing was added.")
+            except LocalError as error:
+                for arrival in crowd:
+                    arrival.became = arrival.became or error
             for arrival in crowd:
                 arrival.done.set()
 
     async def _keep(self, crowd: list[_Arrival]) -> None:
         news = await trio.to_thread.run_sync(_finish, crowd, limiter=self._threads)
-        await self._learn(list({subject for _, new in news for subject in new.info.subjects}))
+        subjects = list({subject for _, new in news for subject in new.info.subjects})
+        await self._learn(subjects)
         kept = await trio.to_thread.run_sync(self._store, [new for _, new in news], limiter=self._threads)
+        await self._learn(subjects)  # and for a channel that was opened in between, and has read what there was before
         for (arrival, _), became in zip(news, kept, strict=True):
             arrival.became = became
 

@@ -47,7 +47,7 @@ decode_keyring = decoder(tuple[StoredKey, ...], bytes_max=KEYRING_BYTES_MAX, wha
 class KeyStore:
     """The private keys of one hospital. It never shows itself.
 
-    `keep` makes the keyring durable, as a whole; it returns once it is.
+    `keep` makes the keyring durable, as a whole; it returns once it is. `again` reads what is durable.
     """
 
     def __init__(
@@ -56,12 +56,13 @@ class KeyStore:
         ring: Sequence[StoredKey] = (),
         *,
         keep: Callable[[tuple[StoredKey, ...]], None] = lambda _: None,
+        again: Callable[[], Sequence[StoredKey]] | None = None,
         first_root: Signer | None = None,
         hsm: Hsm | None = None,
     ) -> None:
         assert len(seed) == 32
         self._seed = seed
-        self._keep, self.hsm = keep, hsm
+        self._keep, self._again, self.hsm = keep, again, hsm
         self.ring = tuple(ring)
         self.first_root: Signer = first_root or PrivateKey(self._secret(b"root"))
 
@@ -101,6 +102,11 @@ class KeyStore:
         ring = (*self.ring, key)
         self._keep(ring)
         self.ring = ring
+
+    def look_again(self) -> None:
+        """Another process of this hospital may have taken a key in. Raises `LocalError` for a damaged file."""
+        if self._again is not None:
+            self.ring = tuple(self._again())
 
     def newest(self, kind: int) -> StoredKey | None:
         """The key of that kind that was made last, if any was since the admission."""

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from l1.ground.faults import Fault, LocalError, Refused
+from l1.serving import bind
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, AccessDraft, Draft, RevokeDraft, encode_drafts
 from l2.node.api.asking import WORD_BYTES_MAX
@@ -185,15 +186,11 @@ async def test_words_reach_those_who_act(tmp_path: Path) -> None:
 
 
 async def test_a_port_in_use_says_so(tmp_path: Path) -> None:
-    from l2.node.api import serve_desk
-
     with open_world(tmp_path) as world:
         async with world.desk() as desk:
             port = int(desk.url.rsplit(":", 1)[1])
             with pytest.raises(LocalError, match="cannot listen"):
-                await serve_desk(
-                    world.hospital, world.exchange, world.operations, host="127.0.0.1", port=port, token=TOKEN
-                )
+                bind("127.0.0.1", port)
 
 
 async def test_figures_name_no_patient(tmp_path: Path) -> None:

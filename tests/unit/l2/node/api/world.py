@@ -14,6 +14,7 @@ from l1.ground.sealed import Cost
 from l1.reader import Reader, dump_genesis
 from l1.rules import state as l1_state
 from l1.rules.log.entries import Access, AccessTerms, Consent, ConsentTerms, Grant, GrantTerms, Revoke
+from l1.serving import bind
 from l2.desk import Desk, words
 from l2.desk.drafts import Draft
 from l2.node.api import make_app, serve_desk
@@ -134,19 +135,19 @@ class World:
     async def desk(self) -> AsyncIterator[Desk]:
         """The real client over a real socket."""
         async with trio.open_nursery() as nursery:
+            listener, url = bind("127.0.0.1", 0)
 
-            async def serve(task_status: trio.TaskStatus[str]) -> None:
+            async def serve(task_status: trio.TaskStatus[None]) -> None:
                 await serve_desk(
                     self.hospital,
                     self.exchange,
                     self.operations,
-                    host="127.0.0.1",
-                    port=0,
+                    listener=listener,
                     token=TOKEN,
                     task_status=task_status,
                 )
 
-            url = await nursery.start(serve)
+            await nursery.start(serve)
             async with Desk(url, TOKEN) as desk:
                 yield desk
             nursery.cancel_scope.cancel()

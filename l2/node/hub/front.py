@@ -1,0 +1,70 @@
+"""The front of a hub: it holds the folder, opens the keys once, starts the workers, and is what everybody else sees.
+
+Start in this order: lock, keys, rows at home, leftovers of records; then the addresses, the workers, the desk. The
+front keeps no channel, signs nothing and reads no record; it keeps the seed to start a worker again.
+"""
+
+import json
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import structlog
+import trio
+
+from l1.serving import bind, serve, split_address
+from l2.node.bodies import Bodies
+from l2.node.folder import BODIES, Folder
+from l2.node.hub.arranging import arrange
+from l2.node.hub.relay import Relay, make_front
+from l2.node.hub.worker import Secrets
+from l2.node.hub.workers import Workers
+from l2.node.run import check_config, listen, stop_on_signal
+
+__all__ = ["run_hub"]
+
+log = structlog.get_logger()
+
+
+async def run_hub(folder: Folder, password: str) -> None:
+    """Run until SIGINT or SIGTERM. Raises `LocalError` for what keeps it from starting or going on."""
+    with folder.hold(), tempfile.TemporaryDirectory(prefix="interward-") as sockets:
+        secrets = Secrets(folder.seed(password).hex(), folder.pin())
+        keys = folder.keys_from(bytes.fromhex(secrets.seed))
+        folder.genesis(), folder.certificate(keys)
+        check_config(folder)
+        config = folder.config()
+        arrange(folder.path, config.workers)
+        listeners, endpoint = await listen(config)
+        desk, url = bind(*split_address(config.desk))
+        bodies = Bodies(folder.path / BODIES, keys.record_key())  # puts right what a crash left of records
+        workers = Workers(folder, secrets, config.workers, Path(sockets), endpoint=endpoint, url=url)
+        ready = {"ready": True, "url": url, "endpoint": endpoint, "hospital": keys.hospital.hex()}
+        try:
+            await _run(workers, listeners, desk, folder, ready)
+        finally:
+            folder.forget_url()
+            bodies.close(is_clean=workers.ended_well)
+    log.info("stopped")
+
+
+async def _run(
+    workers: Workers, listeners: list[trio.SocketListener], desk: socket.socket, folder: Folder, ready: dict[str, Any]
+) -> None:
+    relay = Relay(workers, folder.token())
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop_on_signal, nursery.cancel_scope)
+            async with trio.open_nursery() as starting:
+                for number in range(workers.count):
+                    starting.start_soon(nursery.start, workers.keep, number)
+            nursery.start_soon(trio.serve_listeners, workers.door.knock, listeners)
+            await nursery.start(serve, make_front(relay, token=folder.token()), desk, trio.sleep_forever)
+            folder.say_url(ready["url"])
+            sys.stdout.write(json.dumps(ready) + "\n")
+            sys.stdout.flush()
+    finally:
+        with trio.CancelScope(shield=True):
+            await relay.aclose()
