@@ -65,6 +65,9 @@ class KeyStore:
         self._keep, self._again, self.hsm = keep, again, hsm
         self.ring = tuple(ring)
         self.first_root: Signer = first_root or PrivateKey(self._secret(b"root"))
+        # Every channel asks at every block, and the public half of a key costs a multiplication on the curve.
+        self._first_channel = PrivateKey(self._secret(b"channel"))
+        self._held = dict[bytes, Signer]()
 
     def __repr__(self) -> str:
         return "KeyStore(…)"
@@ -79,7 +82,7 @@ class KeyStore:
 
     def first_channel(self) -> PrivateKey:
         """The channel key of the admission."""
-        return PrivateKey(self._secret(b"channel"))
+        return self._first_channel
 
     def first_sealing(self) -> bytes:
         """The sealing key of the admission: X25519 private, 32 bytes."""
@@ -150,6 +153,11 @@ class KeyStore:
 
     def held(self, key: StoredKey) -> Signer:
         """The signer of a key in the ring."""
+        if key.public not in self._held:
+            self._held[key.public] = self._open(key)
+        return self._held[key.public]
+
+    def _open(self, key: StoredKey) -> Signer:
         if key.secret:
             return PrivateKey(key.secret)
         if self.hsm is None:
