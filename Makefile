@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.ready
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
 
-$(STAMP): requirements.lock pyproject.toml l1/ground/_many.c
+$(STAMP): requirements.lock pyproject.toml l1/ground/_many.c l2/records/_runs.c
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

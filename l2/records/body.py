@@ -18,8 +18,10 @@ from l2.records import limits
 from l2.records.cipher import BodyCipher, Octets
 from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, ZSTD, Unpacked, head_of, new_packer, squeeze, unpack_short
+from l2.records.runs import opened_size
 
 __all__ = [
+    "HASH_BYTES",
     "Hasher",
     "Spread",
     "Update",
@@ -28,6 +30,7 @@ __all__ = [
     "chunk_hash",
     "chunk_size",
     "content_digest",
+    "cut_hashes",
     "in_turn",
     "open_body",
     "open_chunks",
@@ -39,6 +42,7 @@ __all__ = [
     "unpack_body",
 ]
 
+HASH_BYTES = 32  # of a chunk
 
 Update = Callable[[Octets], object]
 """Takes the next piece in, as a hash does."""
@@ -117,6 +121,11 @@ def chunk_hash(chunk: Octets) -> bytes:
     return hasher.digest()
 
 
+def cut_hashes(hashes: bytes) -> list[bytes]:
+    """Hashes that stand one behind the other."""
+    return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+
+
 def chunk_count(cipher_size: int) -> int:
     """[BODY-5] How many chunks a ciphertext of that size has. Raises `Refused` (OUT_OF_BOUNDS) if no body has it."""
     count, rest = divmod(cipher_size, SEALED_CHUNK_BYTES)
@@ -132,10 +141,11 @@ def chunk_size(index: int, cipher_size: int) -> int:
     return min(SEALED_CHUNK_BYTES, cipher_size - index * SEALED_CHUNK_BYTES)
 
 
-def check_hashes(hashes: list[bytes], cipher_size: int, cipher_root: bytes) -> None:
+def check_hashes(hashes: bytes, cipher_size: int, cipher_root: bytes) -> None:
     """[PULL-4] Raise `Refused` (BAD_PROOF) unless these are the chunk hashes of the grant's ciphertext."""
-    require(len(hashes) == chunk_count(cipher_size), Fault.BAD_PROOF, "another number of chunk hashes")
-    require(root_of(hashes) == cipher_root, Fault.BAD_PROOF, "the chunk hashes lead to another root")
+    right = len(hashes) == chunk_count(cipher_size) * HASH_BYTES
+    require(right, Fault.BAD_PROOF, "another number of chunk hashes")
+    require(root_of(cut_hashes(hashes)) == cipher_root, Fault.BAD_PROOF, "the chunk hashes lead to another root")
 
 
 def open_chunks(runs: Iterable[bytes], cipher_size: int, cipher: BodyCipher) -> Iterator[Octets]:
@@ -144,10 +154,22 @@ def open_chunks(runs: Iterable[bytes], cipher_size: int, cipher: BodyCipher) -> 
     count, index = chunk_count(cipher_size), 0
     pieces = iter(runs)
     while index < count and (run := next(pieces, b"")):
-        alone = len(run) <= SEALED_CHUNK_BYTES
-        yield cipher.open(run, index, index == count - 1) if alone else cipher.open_run(run, index, count - 1)
+        yield (
+            cipher.open(run, index, index == count - 1)
+            if len(run) <= SEALED_CHUNK_BYTES
+            else _open_run(run, index, count, cipher)
+        )
         index += -(-len(run) // SEALED_CHUNK_BYTES)
     require(index >= count, Fault.BAD_CIPHERTEXT, f"chunk {index} is not there")
+
+
+def _open_run(run: bytes, first: int, count: int, cipher: BodyCipher) -> bytearray:
+    rest = len(run) % SEALED_CHUNK_BYTES
+    require(rest == 0 or rest >= TAG_BYTES, Fault.BAD_CIPHERTEXT, "a chunk is cut short")
+    plain = bytearray(opened_size(len(run)))
+    with memoryview(plain) as into:
+        cipher.open_run(run, first, count - 1, into)
+    return plain
 
 
 def open_body(

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from l1.ground.faults import Fault, Refused, require
+from l2.records import runs
 from l2.records.aead import NONCE_BYTES, Octets, open_sealed, seal
-from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
+from l2.records.limits import TAG_BYTES
 
 __all__ = ["BodyCipher", "Octets", "subkey_of"]
 
@@ -36,12 +37,16 @@ class BodyCipher:
     """[BODY-3] Seals and opens chunks of one body. The key must be fresh: it encrypts this body and nothing else."""
 
     def __init__(self, key: bytes, place: bytes) -> None:
-        self._key = key
+        self._key, self._place = key, place
         self._data = (place + b"\x00", place + b"\x01")
 
     @cached_property
+    def _subkey(self) -> bytes:
+        return subkey_of(self._key)
+
+    @cached_property
     def _fast(self) -> ChaCha20Poly1305:
-        return ChaCha20Poly1305(subkey_of(self._key))
+        return ChaCha20Poly1305(self._subkey)
 
     def seal(self, plain: Octets, index: int, last: bool) -> bytes:
         """A ciphertext chunk."""
@@ -49,40 +54,17 @@ class BodyCipher:
             return self._fast.encrypt(index.to_bytes(12, "big"), plain, self._data[last])
         return seal(plain, self._data[last], _FIRST, self._key)
 
-    def seal_into(self, plain: Octets, index: int, last: bool, into: memoryview) -> None:
-        """A ciphertext chunk, written where it is to be; the two places must not overlap."""
-        self._fast.encrypt_into(index.to_bytes(12, "big"), plain, self._data[last], into)
+    def seal_run(self, plain: Octets, first: int, last: int, into: memoryview) -> None:
+        """Consecutive chunks from `first` on, of which all but the body's `last` are full, written where they are to
+        be: `into` has room for `sealed_size`, and does not overlap."""
+        runs.seal_run(self._subkey, self._place, plain, first, last, into)
 
-    def open_into(self, chunk: Octets, index: int, last: bool, into: memoryview) -> None:
-        """A chunk's plaintext, written where it is to be. Raises `Refused` (BAD_CIPHERTEXT)."""
-        try:
-            self._fast.decrypt_into(index.to_bytes(12, "big"), chunk, self._data[last], into)
-        except InvalidTag:
-            raise _unopened(index) from None
-
-    def seal_run(self, plain: Octets, first: int, last: int) -> bytearray:
-        """Consecutive chunks from `first` on, of which all but the body's `last` are full."""
-        count = -(-len(plain) // CHUNK_BYTES)
-        sealed = bytearray(len(plain) + count * TAG_BYTES)
-        with memoryview(plain) as data, memoryview(sealed) as into:
-            for at in range(count):
-                piece = data[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES]
-                place = into[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES]
-                self.seal_into(piece, first + at, first + at == last, place)
-        return sealed
-
-    def open_run(self, sealed: Octets, first: int, last: int) -> bytearray:
-        """What consecutive chunks from `first` on open to. Raises `Refused` (BAD_CIPHERTEXT)."""
-        count, rest = divmod(len(sealed), SEALED_CHUNK_BYTES)
-        require(rest == 0 or rest >= TAG_BYTES, Fault.BAD_CIPHERTEXT, f"chunk {first + count} is cut short")
-        count += rest > 0
-        plain = bytearray(len(sealed) - count * TAG_BYTES)
-        with memoryview(sealed) as data, memoryview(plain) as into:
-            for at in range(count):
-                piece = data[at * SEALED_CHUNK_BYTES : (at + 1) * SEALED_CHUNK_BYTES]
-                place = into[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES]
-                self.open_into(piece, first + at, first + at == last, place)
-        return plain
+    def open_run(self, sealed: Octets, first: int, last: int, into: memoryview) -> None:
+        """What consecutive chunks from `first` on open to, written where it is to be. Raises `Refused`
+        (BAD_CIPHERTEXT); what is in `into` then is nobody's."""
+        index = runs.open_run(self._subkey, self._place, sealed, first, last, into)
+        if index != runs.ALL_OPENED:
+            raise _unopened(index)
 
     def open(self, chunk: Octets, index: int, last: bool) -> Octets:
         """The plaintext of a chunk. Raises `Refused` (BAD_CIPHERTEXT)."""

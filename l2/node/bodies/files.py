@@ -6,9 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["make_folder", "open_private", "overwrite", "remove", "settle", "sweep", "sync", "write_at", "write_whole"]
+__all__ = [
+    "STAYS_BYTES",
+    "make_folder",
+    "open_private",
+    "overwrite",
+    "remove",
+    "sweep",
+    "sync",
+    "write_out",
+    "write_whole",
+]
 
 _UNFINISHED = ".part"
+STAYS_BYTES = 32 * 1024 * 1024  # of a file that is being written, in memory: what is shorter is read again from there
 
 
 def make_folder(folder: Path) -> Path:
@@ -59,22 +70,18 @@ def sync(path: Path) -> None:
     _sync_folder(path.parent)
 
 
-def settle(path: Path) -> None:
-    """Have the bytes that a file has so far written to the disk; promises nothing about its name."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fdatasync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_at(path: Path, data: memoryview, offset: int) -> None:
-    """Write into a file that is there. No sync."""
+def write_out(path: Path, data: memoryview, offset: int) -> None:
+    """Write into a file that is there. The disk begins at once, so that a sync has little left to wait for; what lies
+    far behind leaves the memory again: a long file would push out what others read. Source: posix_fadvise(2)."""
     handle = os.open(path, os.O_WRONLY)
     try:
+        begin = offset
         while data:
             written = os.pwrite(handle, data, offset)
             data, offset = data[written:], offset + written
+        os.posix_fadvise(handle, begin, offset - begin, os.POSIX_FADV_DONTNEED)
+        if begin > STAYS_BYTES:
+            os.posix_fadvise(handle, 0, begin - STAYS_BYTES, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(handle)
 

@@ -13,13 +13,14 @@ from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, LocalError, Refused, require
 from l2.node.bodies.cells import HEAD_BYTES, Cell, Cells, place_key
 from l2.node.bodies.crowds import Crowds
-from l2.node.bodies.files import settle, write_at
+from l2.node.bodies.files import write_out
 from l2.node.bodies.index import Change
 from l2.node.bodies.outgoing import GrantBody
-from l2.records.body import check_hashes, chunk_count, chunk_hash, chunk_size, place_of
+from l2.records.body import HASH_BYTES, check_hashes, chunk_count, chunk_hash, chunk_size, cut_hashes, place_of
 from l2.records.cipher import Octets
 from l2.records.keys import KEY_BYTES, exchange_public
 from l2.records.limits import SEALED_CHUNK_BYTES
+from l2.records.runs import hash_run
 
 __all__ = ["ONE_TIME_KEY", "Download", "Incoming", "Pulled", "Waiting", "is_short", "require_complete"]
 
@@ -27,7 +28,6 @@ ONE_TIME_KEY = b"one-time key"
 """What a cell's head holds of a download: bound into the box."""
 
 _ROW_BYTES_MAX = 16 * 1024 * 1024
-_HASH_BYTES = 32
 _READ_CHUNKS = 16
 
 
@@ -67,7 +67,7 @@ class Download:
         self._incoming, self._row = incoming, row
         self.channel, self.grant, self.body = channel, grant, row.body
         self.one_time_public = exchange_public(one_time)
-        self._hashes = _cut(row.hashes)
+        self._hashes = row.hashes
         self._path = incoming.cells.path(row.cell.file)
         self._count = chunk_count(self.body.cipher_size)
         self.missing = self._find_missing()
@@ -97,38 +97,32 @@ class Download:
             return missing
         with self._path.open("rb", buffering=0) as file:
             file.seek(HEAD_BYTES)
-            for start in range(0, len(self._hashes), _READ_CHUNKS):
-                data = memoryview(file.read(SEALED_CHUNK_BYTES * _READ_CHUNKS))
-                for at in range(0, len(data), SEALED_CHUNK_BYTES):
-                    index = start + at // SEALED_CHUNK_BYTES
-                    if chunk_hash(data[at : at + SEALED_CHUNK_BYTES]) == self._hashes[index]:
-                        missing.discard(index)
+            for first in range(0, self._count, _READ_CHUNKS):
+                found = cut_hashes(hash_run(file.read(SEALED_CHUNK_BYTES * _READ_CHUNKS)))
+                missing.difference_update(first + at for at, it in enumerate(found) if it == self._hash_of(first + at))
         return missing
 
-    def accept_hashes(self, hashes: bytes) -> None:
+    def _hash_of(self, index: int) -> bytes:
+        return self._hashes[index * HASH_BYTES : (index + 1) * HASH_BYTES]
+
+    def accept_hashes(self, found: bytes) -> None:
         """All chunk hashes of the body. Raises `Refused` (BAD_PROOF) unless they lead to the granted root."""
-        pieces = _cut(hashes)
-        check_hashes(pieces, self.body.cipher_size, self.body.cipher_root)
-        self._hashes = pieces
-        self._keep(hashes=hashes)
+        check_hashes(found, self.body.cipher_size, self.body.cipher_root)
+        self._hashes = found
+        self._keep(hashes=found)
 
     def accept_chunks(self, first: int, data: Octets) -> None:
         """[PULL-4] Verify and write consecutive chunks. Raises `Refused`: UNEXPECTED (not asked for), BAD_DIGEST (a
         wrong one)."""
         view = memoryview(data)
         require(len(view), Fault.UNEXPECTED, "no chunks")
-        for at in range(0, len(view), SEALED_CHUNK_BYTES):
-            index = first + at // SEALED_CHUNK_BYTES
+        indices = range(first, first - (-len(view) // SEALED_CHUNK_BYTES))
+        for index, found in zip(indices, cut_hashes(hash_run(view)), strict=True):
             require(index in self.missing, Fault.UNEXPECTED, f"chunk {index} was not asked for")
-            is_right = chunk_hash(view[at : at + SEALED_CHUNK_BYTES]) == self._hashes[index]
-            require(is_right, Fault.BAD_DIGEST, f"chunk {index} has another hash")
-        write_at(self._path, view, self._incoming.cells.seat(first))
-        self.missing.difference_update(range(first, index + 1))
+            require(found == self._hash_of(index), Fault.BAD_DIGEST, f"chunk {index} has another hash")
+        write_out(self._path, view, self._incoming.cells.seat(first))
+        self.missing.difference_update(indices)
         self.bytes_here += len(view)
-
-    def settle(self) -> None:
-        """Have what is here written to the disk: so little is left to wait for at the end."""
-        settle(self._path)
 
     def accept_key(self, peer_one_time: bytes, wrapped: bytes) -> None:
         """The body's key, wrapped. It can be judged only after the release. Once it is kept, it stays."""
@@ -261,10 +255,6 @@ def require_complete(row: Waiting | None) -> Waiting:
     if row is None or not row.complete:
         raise LocalError("the record's ciphertext is not here yet", "Fetch the grant again.")
     return row
-
-
-def _cut(hashes: bytes) -> list[bytes]:
-    return [hashes[i : i + _HASH_BYTES] for i in range(0, len(hashes), _HASH_BYTES)]
 
 
 def _key_of(channel: bytes, grant: int) -> bytes:

@@ -23,6 +23,7 @@ from l2.records.limits import (
     UNPACKED_BYTES_MAX,
 )
 from l2.records.packing import HEAD_BYTES, RAW, SALT_BYTES, Packer, Unpacked, content_bytes_max, head_of
+from l2.records.runs import sealed_size
 
 __all__ = ["RECORD_KEY", "Intake", "Seen", "Taken", "seal_short"]
 
@@ -155,7 +156,10 @@ class _Long:
                 self._first, begin = bytes(kept[:CHUNK_BYTES]), 1  # sealed once, at the end
             self._file.seek(self._cells.seat(self._count + begin))
             with kept[begin * CHUNK_BYTES : full * CHUNK_BYTES] as run:
-                self._file.write(self._cipher.seal_run(run, self._count + begin, _NOT_YET))
+                sealed = bytearray(sealed_size(len(run)))
+                with memoryview(sealed) as into:
+                    self._cipher.seal_run(run, self._count + begin, _NOT_YET, into)
+                self._file.write(sealed)
         self._count += full
         del self._kept[: full * CHUNK_BYTES]
 

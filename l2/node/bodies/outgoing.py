@@ -14,14 +14,15 @@ from typing import NamedTuple
 from l1.ground.codec import Shape, decoder, encode
 from l1.ground.faults import Fault, require
 from l1.ground.merkle import root_of
-from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell, place_key
+from l2.node.bodies.cells import FEW_CHUNKS, Cell, Cells, ReadShort, is_short_cell, place_key
 from l2.node.bodies.crowds import Crowds
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
-from l2.records.body import chunk_count, chunk_hash, content_digest, place_of, regrant
+from l2.records.body import chunk_count, chunk_hash, content_digest, cut_hashes, place_of, regrant
 from l2.records.cipher import BodyCipher
 from l2.records.keys import KEY_BYTES, agree, exchange_public, grant_keys, key_digest, lock_of, release_secret, wrap
-from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
+from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES
+from l2.records.runs import hash_run, opened_size
 
 __all__ = ["GrantBody", "Outgoing", "Offered", "Wrapper"]
 
@@ -81,31 +82,33 @@ class _Sealer:
     def seal_into(self, first: int, end: int, into: memoryview) -> None:
         """Consecutive chunks of a long body, sealed where they are to be."""
         at = 0
-        for index, chunk, plain in self._each(first, end):
-            self._seal(chunk, plain, index, into[at : at + len(chunk)])
-            at += len(chunk)
+        for index, chunks, plain in self._each(first, end):
+            self._seal(chunks, plain, index, into[at : at + len(chunks)])
+            at += len(chunks)
 
-    def hashes(self) -> list[bytes]:
-        """Of every chunk of a long body."""
-        found: list[bytes] = []
-        sealed = memoryview(bytearray(SEALED_CHUNK_BYTES))
-        for index, chunk, plain in self._each(0, self._last + 1):
-            into = sealed[: len(chunk)]
-            self._seal(chunk, plain, index, into)
-            found.append(chunk_hash(into))
-        return found
+    def hashes(self) -> bytes:
+        """Of every chunk of a long body, one behind the other."""
+        return b"".join(hash_run(chunks) for chunks in self._all())
+
+    def _all(self) -> Iterator[memoryview]:
+        sealed = memoryview(bytearray(FEW_CHUNKS * SEALED_CHUNK_BYTES))
+        for index, chunks, plain in self._each(0, self._last + 1):
+            into = sealed[: len(chunks)]
+            self._seal(chunks, plain, index, into)
+            yield into
 
     def _each(self, first: int, end: int) -> Iterator[tuple[int, memoryview, memoryview]]:
-        """Index, chunk at rest, and room for what it opens to: the same 64 KiB each time, in the processor's cache."""
-        plain = memoryview(bytearray(CHUNK_BYTES))
-        for index, chunk in enumerate(self._cells.chunks(self.cell, first, end), first):
-            yield index, chunk, plain[: len(chunk) - TAG_BYTES]
+        """First index, chunks at rest, and room for what they open to: the same each time, in the processor's cache."""
+        plain = memoryview(bytearray(FEW_CHUNKS * CHUNK_BYTES))
+        for chunks in self._cells.chunks(self.cell, first, end):
+            yield first, chunks, plain[: opened_size(len(chunks))]
+            first += FEW_CHUNKS
 
-    def _seal(self, chunk: memoryview, plain: memoryview, index: int, into: memoryview) -> None:
-        self._rest.open_into(chunk, index, index == self._last, plain)
+    def _seal(self, chunks: memoryview, plain: memoryview, index: int, into: memoryview) -> None:
+        self._rest.open_run(chunks, index, self._last, plain)
         if not index:
             regrant(plain, self.salt)
-        self._sealed.seal_into(plain, index, index == self._last, into)
+        self._sealed.seal_run(plain, index, self._last, into)
 
 
 class _Made(NamedTuple):
@@ -215,8 +218,8 @@ class Outgoing:
         lock = lock_of(release_secret(seed, chain, channel, key))
         sealer.to(place_of(chain, channel, lock))
         short = sealer.seal_short()
-        hashes = sealer.hashes() if short is None else [chunk_hash(short)]
-        root = root_of(hashes)
+        found = sealer.hashes() if short is None else chunk_hash(short)
+        root = root_of(cut_hashes(found))
         if short is not None:
             self._keep(channel + lock, _Made(record.id, sealer.key, root, len(short), root, short))
         body = GrantBody(
@@ -229,7 +232,7 @@ class Outgoing:
             record_class=record.info.record_class,
             label=record.info.label,
         )
-        return body, _Row(record.id, nonce, root, b"".join(hashes) if len(hashes) > 1 else b"")
+        return body, _Row(record.id, nonce, root, found if short is None else b"")
 
     def find(self, chain: bytes, channel: bytes, lock: bytes, secret: bytes) -> Offered | None:
         """The body behind a grant's lock, unless its record was erased. `secret` opens it (`release_secret`)."""

@@ -44,7 +44,6 @@ UNIT_CHUNKS = CHUNKS_PER_MESSAGE  # about a megabyte: one request, and one messa
 DEPTH_MIN, DEPTH_MAX = 2, 16  # requests under way on one line
 QUEUE_MESSAGES = 1  # that have come and wait to be written; then the line is not read
 TURN_UNITS = 16  # 15 MiB: then whoever else waits for a line has it
-SETTLE_BYTES = 64 * 1024 * 1024  # written and not yet asked of the disk
 RATE_BYTES_S = 400_000_000  # the fastest that a line is expected to be: with a round trip's time it gives the window
 
 
@@ -60,7 +59,6 @@ class Turn:
         self.depth = DEPTH_MIN
         self._free = deque(_units(download.missing))
         self.accepting = trio.Lock()
-        self.unsettled = 0  # bytes written since the disk was last asked to keep up
 
     def take(self) -> Unit | None:
         """The next unit, or None when all are asked for."""
@@ -184,11 +182,6 @@ class _Lane:
                     size = await trio.to_thread.run_sync(_take_group, turn.download, payloads)
                 self._note(sum(map(_chunks_in, payloads)))
                 turn.progress(size)
-                turn.unsettled += size
-                if turn.unsettled >= SETTLE_BYTES:
-                    # The other line goes on meanwhile; on a slow disk both wait here, and memory does not fill.
-                    turn.unsettled = 0
-                    await trio.to_thread.run_sync(turn.download.settle)
 
     def _note(self, count: int) -> None:
         self._kept += count
