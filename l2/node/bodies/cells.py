@@ -152,14 +152,14 @@ class Cells:
     # -- reading
 
     def runs(self, cell: Cell) -> Iterator[bytes]:
-        """The ciphertext, in order, in runs of some chunks. The next run is on its way from the disk meanwhile, and
-        what was read of a long cell leaves the memory again. Source: posix_fadvise(2)."""
+        """The ciphertext, in order, in runs of some chunks. What was read of a long cell leaves the memory again.
+        Source: posix_fadvise(2)."""
         run, begin = RUN_CHUNKS * SEALED_CHUNK_BYTES, cell.offset + HEAD_BYTES
         with self.path(cell.file).open("rb", buffering=0) as file:
             handle = file.fileno()
             file.seek(begin)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             for at in range(0, cell.size, run):
-                os.posix_fadvise(handle, begin + at + run, run, os.POSIX_FADV_WILLNEED)
                 yield _read_whole(file, min(run, cell.size - at))
                 if cell.size > STAYS_BYTES:
                     os.posix_fadvise(handle, begin, at, os.POSIX_FADV_DONTNEED)
