@@ -21,6 +21,7 @@ from client.demo.world import Hospital, World, now_ms, open_world
 from client.progress import Bars
 from l1.ground.faults import LocalError
 from l2.desk import words
+from l2.desk.crowds import CROWD_MAX, NewRecord
 
 __all__ = ["bench_records"]
 
@@ -28,7 +29,6 @@ MIB = 1024 * 1024
 AT_ONCE = 4
 CROWD = 1_024  # short records in one request
 CROWDS_AT_ONCE = 3
-UPLOADS_AT_ONCE = 16
 DAY_MS = 86_400_000
 PATIENT = "bench"
 
@@ -157,16 +157,12 @@ def _observation(number: int) -> bytes:
 
 
 async def _add_short(a: Hospital, records: int) -> list[str]:
+    """As a folder of small files is added: some hundreds with each request."""
     ids: list[str] = []
-    numbers = iter(range(records))
-
-    async def lane() -> None:
-        for number in numbers:
-            ids.append((await a.desk.add_record(_observation(number), name=f"{number}.json")).record)
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(UPLOADS_AT_ONCE):
-            nursery.start_soon(lane)
+    for start in range(0, records, CROWD_MAX):
+        numbers = range(start, min(records, start + CROWD_MAX))
+        became = await a.desk.add_crowd([NewRecord(f"{number}.json", _observation(number)) for number in numbers])
+        ids += [one.added.record for one in became if one.added is not None]
     return ids
 
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from zstandard import ZstdDecompressor
 
 from l1.ground.faults import Fault, require
-from l1.ground.hashing import tagged_digest
+from l1.ground.hashing import tagged_prefix
 from l1.ground.merkle import root_of
 from l2.records import limits
 from l2.records.cipher import BodyCipher, Octets
@@ -37,12 +37,16 @@ __all__ = [
     "open_short",
     "pack",
     "place_of",
+    "places_in",
     "regrant",
     "seal_chunks",
     "unpack_body",
 ]
 
 HASH_BYTES = 32  # of a chunk
+
+LOCK_BYTES = 32
+_COPIED_BYTES = 4 * 1024  # what is shorter is sooner copied than hashed in two calls
 
 Update = Callable[[Octets], object]
 """Takes the next piece in, as a hash does."""
@@ -72,7 +76,13 @@ def in_turn(pieces: Iterable[Octets], *updates: Update) -> Iterator[Octets]:
 
 def place_of(chain: bytes, channel: bytes, lock: bytes) -> bytes:
     """[BODY-4] Where a body belongs. The lock is fresh per grant, so it stands for the grant before it has an index."""
-    return tagged_digest(b"body", chain, channel, lock)
+    return places_in(chain, channel)(lock)
+
+
+def places_in(chain: bytes, channel: bytes) -> Callable[[bytes], bytes]:
+    """The same for many grants of one channel: a function of each one's lock."""
+    prefix = tagged_prefix(b"body", chain, channel, size=LOCK_BYTES)
+    return lambda lock: sha256(prefix + lock).digest()
 
 
 def content_digest(salt: bytes, digest: bytes) -> bytes:
@@ -116,6 +126,8 @@ def regrant(plain: Plain, salt: bytes) -> Plain:
 
 def chunk_hash(chunk: Octets) -> bytes:
     """The RFC 9162 leaf hash of a ciphertext chunk."""
+    if len(chunk) <= _COPIED_BYTES:
+        return sha256(b"\x00" + chunk).digest()
     hasher = sha256(b"\x00")
     hasher.update(chunk)
     return hasher.digest()

@@ -4,13 +4,14 @@ Knows X25519, keyed BLAKE2b and XChaCha20-Poly1305; knows neither disk nor line,
 is an argument. Sources: RFC 7748, RFC 7693, draft-irtf-cfrg-xchacha-03; docs/spec/records.md, rules KEY-*.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b, sha256
 
 from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 
 from l1.ground.faults import Fault, Refused, require
-from l1.ground.hashing import tagged_digest
+from l1.ground.hashing import tagged_digest, tagged_prefix
 from l1.ground.limits import HANDLE_BYTES
 from l2.records.aead import KEY_BYTES, NONCE_BYTES, open_sealed, seal
 
@@ -27,6 +28,7 @@ __all__ = [
     "key_digest",
     "lock_of",
     "release_secret",
+    "release_secrets",
     "unbox",
     "unwrap",
     "wrap",
@@ -34,6 +36,9 @@ __all__ = [
 
 BOX_OVERHEAD = NONCE_BYTES + 16
 
+_NONCE_OF_GRANT_BYTES = 16
+_GRANT_KEY, _GRANT_SALT = (tagged_prefix(tag, size=_NONCE_OF_GRANT_BYTES) for tag in (b"grant key", b"grant salt"))
+_BODY_KEY = tagged_prefix(b"body key", size=KEY_BYTES)
 _ZERO_NONCE = bytes(NONCE_BYTES)  # only under keys that encrypt once
 
 
@@ -71,7 +76,10 @@ def handle(secret: bytes, kind: bytes, local_id: str) -> bytes:
 
 def grant_keys(record_key: bytes, nonce: bytes) -> tuple[bytes, bytes]:
     """[BODY-8] Key and salt of one grant's body: fresh with the nonce, and gone when the record's own key is."""
-    return _derive(record_key, b"grant key", nonce), _derive(record_key, b"grant salt", nonce)
+    return (
+        blake2b(sha256(_GRANT_KEY + nonce).digest(), key=record_key, digest_size=KEY_BYTES).digest(),
+        blake2b(sha256(_GRANT_SALT + nonce).digest(), key=record_key, digest_size=KEY_BYTES).digest(),
+    )
 
 
 def release_secret(seed: bytes, chain: bytes, channel: bytes, key: bytes) -> bytes:
@@ -79,7 +87,13 @@ def release_secret(seed: bytes, chain: bytes, channel: bytes, key: bytes) -> byt
 
     Seed and grant give it again, so it survives a lost disk; and it is known before the content is read.
     """
-    return _derive(seed, b"release", chain, channel, key)
+    return release_secrets(seed, chain, channel)(key)
+
+
+def release_secrets(seed: bytes, chain: bytes, channel: bytes) -> Callable[[bytes], bytes]:
+    """The same for many grants of one channel: a function of each one's `key`."""
+    prefix = tagged_prefix(b"release", chain, channel, size=KEY_BYTES)
+    return lambda key: blake2b(sha256(prefix + key).digest(), key=seed, digest_size=KEY_BYTES).digest()
 
 
 def lock_of(secret: bytes) -> bytes:
@@ -89,7 +103,7 @@ def lock_of(secret: bytes) -> bytes:
 
 def key_digest(key: bytes) -> bytes:
     """[LOCK-5] Names a body's one key in the grant without showing it."""
-    return tagged_digest(b"body key", key)
+    return sha256(_BODY_KEY + key).digest()
 
 
 def agree(private: bytes, public: bytes) -> bytes:

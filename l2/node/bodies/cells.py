@@ -25,7 +25,8 @@ __all__ = ["HEAD_BYTES", "Cell", "Cells", "ReadShort", "is_short_cell", "place_k
 
 _EPOCH_BYTES = 4
 HEAD_BYTES = _EPOCH_BYTES + BOX_OVERHEAD + KEY_BYTES
-_READ_AHEAD_BYTES = 64 * 1024  # of short cells that lie one behind the other
+_READ_FIRST_BYTES = 8 * 1024  # of a file in which a short cell lies: it may have some neighbours, or a few hundred ...
+_READ_AHEAD_BYTES = 64 * 1024  # ... and where one of them is wanted, more are
 RUN_CHUNKS = 16  # read, opened and hashed at once: a megabyte
 FEW_CHUNKS = 4  # read and sealed anew at once: what comes in and goes out stays in a processor's own cache
 FILE_BYTES = 16
@@ -75,6 +76,16 @@ class Cells:
         ring = self.index.ring
         return ring.epoch.to_bytes(_EPOCH_BYTES, "big") + box(ring.key, key, what + place, self.entropy(NONCE_BYTES))
 
+    def heads(self, keys: Sequence[tuple[bytes, bytes]], what: bytes) -> list[bytes]:
+        """The same for many: key and place of each."""
+        ring = self.index.ring
+        epoch, key = ring.epoch.to_bytes(_EPOCH_BYTES, "big"), ring.key
+        nonces = self.entropy(len(keys) * NONCE_BYTES)
+        return [
+            epoch + box(key, one, what + place, nonces[at * NONCE_BYTES : (at + 1) * NONCE_BYTES])
+            for at, (one, place) in enumerate(keys)
+        ]
+
     def unhead(self, head: bytes, what: bytes, place: bytes) -> bytes:
         """Raises `Refused` (BAD_CIPHERTEXT): another key, another place, destroyed or damaged."""
         require(len(head) == HEAD_BYTES, Fault.BAD_CIPHERTEXT, "a cell without a head")
@@ -93,37 +104,22 @@ class Cells:
     def reading_short(self) -> Iterator[ReadShort]:
         """Reads head and chunk of short cells; of several that lie in one file, one after the other, those behind the
         first are read with one call. Cells that are read in the order of `place_key` cost the least."""
-        opened, begin, data = b"", 0, b""
-
-        def read(cell: Cell) -> tuple[bytes, bytes]:
-            nonlocal opened, begin, data
-            size = HEAD_BYTES + cell.size
-            if cell.file != opened or not begin <= cell.offset <= begin + len(data) - size:
-                # A file that is met for the first time may hold nothing else that is wanted.
-                ahead = _READ_AHEAD_BYTES if cell.file == opened else 0
-                opened, begin, data = cell.file, cell.offset, self._read_at(cell, max(size, ahead))
-            at = cell.offset - begin
-            return data[at : at + HEAD_BYTES], data[at + HEAD_BYTES : at + size]
-
-        yield read
-
-    def _read_at(self, cell: Cell, size: int) -> bytes:
-        handle = os.open(self._prefix + cell.file.hex(), os.O_RDONLY)
+        reader = _ShortReader(self._prefix)
         try:
-            return os.pread(handle, size, cell.offset)
+            yield reader.read
         finally:
-            os.close(handle)
+            reader.close()
 
     def set_heads(self, heads: Iterable[tuple[Cell, bytes]]) -> None:
         """Overwrite heads in place, each file with one sync."""
         ordered = sorted(heads, key=lambda pair: (pair[0].file, pair[0].offset))
         for name, pairs in groupby(ordered, key=lambda pair: pair[0].file):
-            with self.path(name).open("r+b") as file:
+            with self.path(name).open("r+b", buffering=0) as file:
+                handle = file.fileno()
                 for cell, head in pairs:
-                    file.seek(cell.offset)
-                    file.write(head)
-                file.flush()
-                os.fsync(file.fileno())
+                    written = os.pwrite(handle, head, cell.offset)
+                    assert written == len(head), "a head of less than a block is written whole"
+                os.fsync(handle)
 
     # -- writing
 
@@ -215,6 +211,36 @@ class Cells:
         for path in list(self._folder.iterdir()):
             if not self.places.has(bytes.fromhex(path.name)):
                 path.unlink(missing_ok=True)
+
+
+class _ShortReader:
+    """One file at a time is open, and a part of it in memory."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._file, self._handle = b"", -1
+        self._begin, self._data = 0, b""
+
+    def read(self, cell: Cell) -> tuple[bytes, bytes]:
+        """Raises `OSError` without the file."""
+        size = HEAD_BYTES + cell.size
+        at = cell.offset - self._begin
+        if cell.file != self._file or not 0 <= at <= len(self._data) - size:
+            # A file that is met for the first time may hold little else that is wanted.
+            ahead = _READ_AHEAD_BYTES if cell.file == self._file else _READ_FIRST_BYTES
+            self._open(cell.file)
+            self._begin, self._data, at = cell.offset, os.pread(self._handle, max(size, ahead), cell.offset), 0
+        return self._data[at : at + HEAD_BYTES], self._data[at + HEAD_BYTES : at + size]
+
+    def _open(self, file: bytes) -> None:
+        if file != self._file:
+            self.close()
+            self._handle, self._file = os.open(self._prefix + file.hex(), os.O_RDONLY), file
+
+    def close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._file, self._handle, self._data = b"", -1, b""
 
 
 def _read_whole(file: RawIOBase, size: int) -> bytes:

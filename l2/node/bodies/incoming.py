@@ -16,7 +16,16 @@ from l2.node.bodies.crowds import Crowds
 from l2.node.bodies.files import write_out
 from l2.node.bodies.index import Change
 from l2.node.bodies.outgoing import GrantBody
-from l2.records.body import HASH_BYTES, check_hashes, chunk_count, chunk_hash, chunk_size, cut_hashes, place_of
+from l2.records.body import (
+    HASH_BYTES,
+    check_hashes,
+    chunk_count,
+    chunk_hash,
+    chunk_size,
+    cut_hashes,
+    place_of,
+    places_in,
+)
 from l2.records.cipher import Octets
 from l2.records.keys import KEY_BYTES, exchange_public
 from l2.records.limits import SEALED_CHUNK_BYTES
@@ -186,6 +195,7 @@ class Incoming:
         """Verify short bodies that came in one answer and make them durable, with two syncs for all: then their
         receipts may be written. Which were refused, and why: UNEXPECTED, BAD_DIGEST."""
         refused: dict[int, Refused] = {}
+        place_of = places_in(chain, channel)
         good: list[tuple[int, GrantBody, Pulled, bytes]] = []
         seen: set[int] = set()
         for one in pulled:
@@ -195,13 +205,12 @@ class Incoming:
             elif len(one.chunk) != body.cipher_size or chunk_hash(one.chunk) != body.cipher_root:
                 refused[one.grant] = Refused(Fault.BAD_DIGEST, f"the body of grant {one.grant} has another hash")
             else:
-                good.append((one.grant, body, one, place_of(chain, channel, body.lock)))
+                good.append((one.grant, body, one, place_of(body.lock)))
             seen.add(one.grant)
         if good:
-            head = self.cells.head
-            cells = self.cells.write_pack(
-                [(head(one_time, ONE_TIME_KEY, place), one.chunk, place) for _, _, one, place in good]
-            )
+            heads = self.cells.heads([(one_time, place) for _, _, _, place in good], ONE_TIME_KEY)
+            bodies = [(head, one.chunk, place) for head, (_, _, one, place) in zip(heads, good, strict=True)]
+            cells = self.cells.write_pack(bodies)
             crowd = {
                 _key_of(channel, grant): Waiting(body, cell, b"", peer_one_time, one.wrapped, complete=True)
                 for (grant, body, one, _), cell in zip(good, cells, strict=True)
@@ -220,6 +229,14 @@ class Incoming:
             return known
         row = self._rows.get(key)
         return None if row is None else _decode(row)
+
+    def complete(self, channel: bytes, grants: Iterable[int]) -> set[int]:
+        """Those of the grants whose ciphertext is all here."""
+        keys = {_key_of(channel, grant): grant for grant in grants}
+        alone = [key for key in keys if key not in self._crowds]
+        found = zip(alone, self._rows.get_many(alone), strict=True)
+        incomplete = {key for key, row in found if row is None or not _decode(row).complete}
+        return {grant for key, grant in keys.items() if key not in incomplete}
 
     def drop(self, channel: bytes, grants: Sequence[int]) -> None:
         """Forget ciphertexts and one-time keys: the grants have ended, or what they brought does not open."""

@@ -36,10 +36,10 @@ class Released:
     secret: bytes
 
 
-@dataclass(frozen=True)
-class _Opened:
-    row: Waiting
-    head: bytes
+class _Opened(NamedTuple):
+    """A body that is what was granted: its key, and the record that it is."""
+
+    key: bytes
     record: Record
 
 
@@ -80,7 +80,9 @@ class Opener:
                     )
                 except (Refused, LocalError) as error:
                     outcome[one.grant] = error
-        self._cells.set_heads((done.row.cell, done.head) for _, done in opened)
+        cells = [done.record.cell for _, done in opened]
+        keys = [(done.key, cell.place) for (_, done), cell in zip(opened, cells, strict=True)]
+        self._cells.set_heads(zip(cells, self._cells.heads(keys, RECORD_KEY), strict=True))
         rows = [row for _, done in opened for row in self._records.rows_of(done.record)]
         self._incoming.end(channel, [grant for grant, _ in opened], rows)
         return outcome | {grant: done.record for grant, done in opened}
@@ -101,11 +103,7 @@ class Opener:
         if info.label < body.label:
             info = replace(info, label=body.label)
         id_ = self._records.id_of(taken.digest, origin)
-        return _Opened(
-            row,
-            self._cells.head(key, RECORD_KEY, cell.place),
-            Record(id_, name, taken.size, now_ms, info, taken.digest, cell, origin),
-        )
+        return _Opened(key, Record(id_, name, taken.size, now_ms, info, taken.digest, cell, origin))
 
     def _open_long(self, cell: Cell, cipher: BodyCipher, granted: bytes, tools: _Tools) -> Taken:
         hasher, size, seen = sha256(), 0, Seen()

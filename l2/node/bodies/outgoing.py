@@ -7,20 +7,20 @@ row. Knows no log and no line. docs/spec/records.md, BODY-8.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Lock
 from typing import NamedTuple
 
 from l1.ground.codec import Shape, decoder, encode
-from l1.ground.faults import Fault, require
+from l1.ground.faults import Fault, Refused, require
 from l1.ground.merkle import root_of
 from l2.node.bodies.cells import FEW_CHUNKS, Cell, Cells, ReadShort, is_short_cell, place_key
 from l2.node.bodies.crowds import Crowds
 from l2.node.bodies.intake import RECORD_KEY
 from l2.node.bodies.store import Record, RecordStore
-from l2.records.body import chunk_count, chunk_hash, content_digest, cut_hashes, place_of, regrant
+from l2.records.body import chunk_count, chunk_hash, content_digest, cut_hashes, places_in, regrant
 from l2.records.cipher import BodyCipher
-from l2.records.keys import KEY_BYTES, agree, exchange_public, grant_keys, key_digest, lock_of, release_secret, wrap
+from l2.records.keys import KEY_BYTES, agree, exchange_public, grant_keys, key_digest, lock_of, release_secrets, wrap
 from l2.records.limits import CHUNK_BYTES, SEALED_CHUNK_BYTES
 from l2.records.runs import hash_run, opened_size
 
@@ -66,7 +66,7 @@ class _Sealer:
         else:
             record_key = cells.key(cell, RECORD_KEY)
         self._cells, self.cell = cells, cell
-        self._last = chunk_count(cell.size) - 1
+        self._last = 0 if self._chunk is not None else chunk_count(cell.size) - 1
         self.key, self.salt = grant_keys(record_key, nonce)
         self._rest = BodyCipher(record_key, cell.place)
 
@@ -109,6 +109,15 @@ class _Sealer:
         if not index:
             regrant(plain, self.salt)
         self._sealed.seal_run(plain, index, self._last, into)
+
+
+class _Tools(NamedTuple):
+    """What is made once for all grants of one append."""
+
+    channel: bytes
+    secret_of: Callable[[bytes], bytes]
+    place_of: Callable[[bytes], bytes]
+    read_short: ReadShort
 
 
 class _Made(NamedTuple):
@@ -199,29 +208,27 @@ class Outgoing:
     ) -> list[GrantBody]:
         """One body for each record, with one sync."""
         made: dict[int, tuple[GrantBody, _Row]] = {}
+        nonces = self._cells.entropy(_NONCE_BYTES * len(records))
         with self._cells.reading_short() as read_short:
+            tools = _Tools(channel, release_secrets(seed, chain, channel), places_in(chain, channel), read_short)
             for at in sorted(range(len(records)), key=lambda at: place_key(records[at].cell)):
-                made[at] = self._prepare(records[at], (chain, channel), seed, read_short)
+                made[at] = self._prepare(records[at], nonces[at * _NONCE_BYTES : (at + 1) * _NONCE_BYTES], tools)
         crowd = {channel + body.lock: row for body, row in made.values() if not row.hashes}
         alone = [(self._rows, channel + body.lock, encode(row)) for body, row in made.values() if row.hashes]
         with self._crowds.adding(crowd) as rows:
             self._index.write([*rows, *alone])
         return [made[at][0] for at in range(len(records))]
 
-    def _prepare(
-        self, record: Record, where: tuple[bytes, bytes], seed: bytes, read_short: ReadShort
-    ) -> tuple[GrantBody, _Row]:
-        chain, channel = where
-        nonce = self._cells.entropy(_NONCE_BYTES)
-        sealer = _Sealer(self._cells, record.cell, nonce, read_short)
+    def _prepare(self, record: Record, nonce: bytes, tools: _Tools) -> tuple[GrantBody, _Row]:
+        sealer = _Sealer(self._cells, record.cell, nonce, tools.read_short)
         key = key_digest(sealer.key)
-        lock = lock_of(release_secret(seed, chain, channel, key))
-        sealer.to(place_of(chain, channel, lock))
+        lock = lock_of(tools.secret_of(key))
+        sealer.to(tools.place_of(lock))
         short = sealer.seal_short()
         found = sealer.hashes() if short is None else chunk_hash(short)
-        root = root_of(cut_hashes(found))
+        root = found if short is not None else root_of(cut_hashes(found))
         if short is not None:
-            self._keep(channel + lock, _Made(record.id, sealer.key, root, len(short), root, short))
+            self._keep(tools.channel + lock, _Made(record.id, sealer.key, root, len(short), root, short))
         body = GrantBody(
             content=content_digest(sealer.salt, record.digest),
             cipher_root=root,
@@ -236,19 +243,32 @@ class Outgoing:
 
     def find(self, chain: bytes, channel: bytes, lock: bytes, secret: bytes) -> Offered | None:
         """The body behind a grant's lock, unless its record was erased. `secret` opens it (`release_secret`)."""
-        with self._cells.reading_short() as read_short:
-            return self.find_one(chain, channel, lock, secret, read_short)
+        ((_, found),) = self.find_all(chain, channel, [(0, lock, secret)])
+        if isinstance(found, Refused):
+            raise found
+        return found
 
-    def find_one(
-        self, chain: bytes, channel: bytes, lock: bytes, secret: bytes, read_short: ReadShort
-    ) -> Offered | None:
-        """The same for one of many."""
-        assert lock_of(secret) == lock
-        place = place_of(chain, channel, lock)
-        made = self._kept.get(channel + lock)
-        if made is not None:
-            return Offered(made, secret, place) if self._records.has(made.record) else None
-        known = self._row(channel + lock)
+    def find_all(
+        self, chain: bytes, channel: bytes, wanted: Sequence[tuple[int, bytes, bytes]]
+    ) -> Iterator[tuple[int, Offered | Refused | None]]:
+        """The same for many grants: index, lock and secret of each. `Refused` is one whose file was damaged, which is
+        no other's trouble."""
+        place_of = places_in(chain, channel)
+        kept = [self._kept.get(channel + lock) for _, lock, _ in wanted]
+        # What is kept in memory is given only while its record is there.
+        there = iter(self._records.has_many([made.record for made in kept if made is not None]))
+        with self._cells.reading_short() as read_short:
+            for (index, lock, secret), made in zip(wanted, kept, strict=True):
+                if made is not None:
+                    yield index, Offered(made, secret, place_of(lock)) if next(there) else None
+                    continue
+                try:
+                    yield index, self._seal_again(channel + lock, secret, place_of(lock), read_short)
+                except Refused as damaged:
+                    yield index, damaged
+
+    def _seal_again(self, key: bytes, secret: bytes, place: bytes, read_short: ReadShort) -> Offered | None:
+        known = self._row(key)
         record = None if known is None else self._records.find(known.record)
         if known is None or record is None or not self._cells.has(record.cell):
             return None

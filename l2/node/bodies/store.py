@@ -219,18 +219,25 @@ class RecordStore:
         cipher = BodyCipher(self.cells.key(cell, RECORD_KEY), cell.place)
         return iter(Unpacked(open_chunks(self.cells.runs(cell), cell.size, cipher), max(cell.size, record.size)))
 
-    def has(self, record_id: bytes) -> bool:
-        """Whether there is such a record; nothing of it is read."""
-        return self._rows.has(record_id)
+    def has_many(self, record_ids: Sequence[bytes]) -> list[bool]:
+        """Whether there are such records; nothing of them is read."""
+        return self._rows.has_many(record_ids)
 
     def find(self, record_id: bytes) -> Record | None:
         row = self._rows.get(record_id)
         return None if row is None else _decode(row)
 
+    def find_many(self, record_ids: Sequence[bytes]) -> list[Record | None]:
+        return [None if row is None else _decode(row) for row in self._rows.get_many(record_ids)]
+
     def find_received(self, channel: bytes, grant: int) -> Record | None:
         """The record that came by a grant."""
         record_id = self._origins.get(_origin_key(channel, grant))
         return None if record_id is None else self.find(record_id)
+
+    def have_received(self, channel: bytes, grants: Sequence[int]) -> list[bool]:
+        """Whether there are records that came by these grants."""
+        return self._origins.has_many([_origin_key(channel, grant) for grant in grants])
 
     def search(
         self,

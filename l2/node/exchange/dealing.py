@@ -51,6 +51,7 @@ class Handles(dict[str, bytes]):
 class Awaited:
     """A record that is on its way. `secret` is what its release has shown; `became` is set when it has come."""
 
+    is_short: bool
     came: trio.Event = field(default_factory=trio.Event)
     secret: bytes | None = None
     became: Record | Exception | None = None

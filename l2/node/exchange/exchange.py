@@ -277,12 +277,12 @@ class Exchange:
     async def _offers(self, dealing: Dealing, record_ids: Sequence[bytes], wanted: words.Share) -> list[list[Offer]]:
         """What is offered of each record. Raises for the first of which nothing is."""
         found: list[list[Offer]] = []
-        for record_id in record_ids:
-            record = self._reading.find(record_id)
+        sharing = self._sharing.to_share(dealing, wanted)
+        for record in self._reading.find_all(record_ids):
             if record.origin is not None:
                 cause = "a received record is not this hospital's to grant"
                 raise LocalError(cause, "Its recipient asks the hospital that holds the original.")
-            offers = await self._sharing.offers_to_share(dealing, record, wanted)
+            offers = await sharing.offers(record)
             if isinstance(offers, DenyReason):
                 raise Refused(Fault.NOT_GRANTED, f"policy denies: {offers.name.lower().replace('_', ' ')}")
             found.append(offers)

@@ -16,7 +16,7 @@ from l2.link import LineClosed
 from l2.node.bodies import GATHER_MAX, Download, GrantBody, is_short
 from l2.node.clock import now_ms
 from l2.node.exchange.dealing import Awaited, Dealing, why_void
-from l2.node.exchange.logs import find_marks, find_releases, grant_has_ended, grant_of, stands
+from l2.node.exchange.logs import find_marks, find_releases, grant_in_force, stands
 from l2.node.exchange.opening import Opening
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.transfers import Transfers
@@ -96,15 +96,17 @@ class Fetching:
     def _check(self, dealing: Dealing, indices: Sequence[int], failures: Failures) -> Wanted:
         """What is still to be fetched. From here on the listener notes the releases, whenever they come."""
         wanted: Wanted = {}
-        for index in sorted(indices):
-            if self._bodies.records.find_received(dealing.id, index) is not None:
+        ordered = sorted(indices)
+        here = self._bodies.records.have_received(dealing.id, ordered)
+        for index, is_here in zip(ordered, here, strict=True):
+            if is_here:
                 continue
             try:
                 wanted[index] = _granted(dealing, index)
             except (Refused, LocalError) as error:
                 failures[index] = error
             else:
-                dealing.awaited.setdefault(index, Awaited())
+                dealing.awaited.setdefault(index, Awaited(is_short(wanted[index][1])))
         return wanted
 
     @staticmethod
@@ -123,7 +125,8 @@ class Fetching:
     # -- short bodies, in crowds
 
     async def _obtain_short(self, dealing: Dealing, crowd: Wanted, failures: Failures) -> None:
-        missing = {index: body for index, (_, body) in crowd.items() if not self._is_here(dealing, index)}
+        complete = self._bodies.incoming.complete(dealing.id, crowd)
+        missing = {index: body for index, (_, body) in crowd.items() if index not in complete}
         if missing:
             one_time = self._bodies.cells.entropy(KEY_BYTES)
             found = await self._pulls.gather(dealing.peer, dealing.id, sorted(missing), exchange_public(one_time))
@@ -143,10 +146,6 @@ class Fetching:
             for index in missing.keys() - came:
                 failures[index] = refused.get(index) or Refused(Fault.NOT_GRANTED, f"grant {index} did not come")
         await self._confirm(dealing, {index: crowd[index][0] for index in crowd.keys() - failures.keys()}, failures)
-
-    def _is_here(self, dealing: Dealing, index: int) -> bool:
-        row = self._bodies.incoming.find(dealing.id, index)
-        return row is not None and row.complete
 
     # -- long bodies, each on its own
 
@@ -211,11 +210,12 @@ class Fetching:
 
 def _granted(dealing: Dealing, index: int) -> tuple[Grant, GrantBody]:
     """A grant that can be fetched. Raises `LocalError`, `Refused` (NOT_GRANTED)."""
-    if not stands(dealing.channel, dealing.theirs, index, GRANT):
+    found = grant_in_force(dealing.channel, dealing.theirs, index)
+    if found is None:
+        if stands(dealing.channel, dealing.theirs, index, GRANT):
+            raise Refused(Fault.NOT_GRANTED, f"grant {index} has ended")
         raise LocalError(f"the peer's log has no grant {index}", "`interward record list` shows what was granted.")
-    if grant_has_ended(dealing.channel, dealing.theirs, index):
-        raise Refused(Fault.NOT_GRANTED, f"grant {index} has ended")
-    grant, terms = grant_of(dealing.channel, dealing.theirs, index)
+    grant, terms = found
     if not terms.cipher_size:
         raise Refused(Fault.NOT_GRANTED, f"grant {index} has no body")
     return grant, GrantBody(

@@ -19,6 +19,7 @@ __all__ = [
     "find_marks",
     "find_releases",
     "grant_has_ended",
+    "grant_in_force",
     "grant_of",
     "newest",
     "stands",
@@ -87,6 +88,16 @@ def grant_has_ended(channel: Channel, side: int, index: int) -> bool:
         return True
     grant, _ = grant_of(channel, side, index)
     return grant.consent is not None and bool(marks[grant.consent] & HAS_ENDED)
+
+
+def grant_in_force(channel: Channel, side: int, index: int) -> tuple[Grant, GrantTerms] | None:
+    """A grant that stands and has not ended; None for anything else."""
+    marks = channel.fold.logs[side].marks
+    if not 0 <= index < len(marks) or marks[index] & (KIND | VOID | HAS_ENDED) != GRANT:
+        return None
+    found = grant_of(channel, side, index)
+    consent = found[0].consent
+    return None if consent is not None and marks[consent] & HAS_ENDED else found
 
 
 def find_releases(channel: Channel, side: int, indices: Collection[int]) -> dict[int, bytes]:

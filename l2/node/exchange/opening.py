@@ -35,11 +35,13 @@ class Opening:
 
     def released(self, dealing: Dealing, index: int, secret: bytes) -> None:
         """A grant's secret is known: open its body as soon as it is here and confirmed."""
-        awaited = dealing.awaited.setdefault(index, Awaited())
+        awaited = dealing.awaited.get(index)
+        if awaited is None:
+            _, terms = grant_of(dealing.channel, dealing.theirs, index)
+            awaited = dealing.awaited[index] = Awaited(terms.cipher_size <= SEALED_CHUNK_BYTES)
         awaited.secret = secret
         self._dealings[dealing.id] = dealing
-        _, terms = grant_of(dealing.channel, dealing.theirs, index)
-        (self._short if terms.cipher_size <= SEALED_CHUNK_BYTES else self._long).add((dealing.id, index))
+        (self._short if awaited.is_short else self._long).add((dealing.id, index))
 
     def give_up(self, dealing: Dealing, index: int) -> None:
         """Nobody awaits that release any more: the grant could not be fetched."""

@@ -135,10 +135,18 @@ class Reading:
 
     def find(self, record_id: bytes) -> Record:
         """Raises `LocalError`."""
-        record = self._records.find(record_id)
-        if record is None:
-            raise LocalError(f"there is no record {record_id.hex()}", "`interward record list` shows what there is.")
+        (record,) = self.find_all([record_id])
         return record
+
+    def find_all(self, record_ids: Sequence[bytes]) -> list[Record]:
+        """Raises `LocalError` for the first that is not here."""
+        found: list[Record] = []
+        for record_id, record in zip(record_ids, self._records.find_many(record_ids), strict=True):
+            if record is None:
+                cause = f"there is no record {record_id.hex()}"
+                raise LocalError(cause, "`interward record list` shows what there is.")
+            found.append(record)
+        return found
 
     def search(
         self,

@@ -12,21 +12,21 @@ import trio
 
 from l1.ground.codes import DenyReason, PurposeOfUse
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.rules.log.entries import Deny, DenyTerms, Grant, GrantTerms, Release, Terms
+from l1.rules.log.entries import Deny, DenyTerms, Grant, GrantTerms, Release
 from l1.rules.log.fold import ANSWERED, DONE, GRANT, REQUEST
 from l2.desk import words
 from l2.node.bodies import GrantBody, Offered, Record
 from l2.node.clock import now_ms
 from l2.node.exchange.book import Book, SharedRecord
-from l2.node.exchange.cutting import Cutting, Offer, told_reason
+from l2.node.exchange.cutting import Cutting, Offer, Verdict, told_reason
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.deciding import Wish, decide_whole, find_request, judge_of
-from l2.node.exchange.logs import find_marks, grant_has_ended, grant_of, stands
+from l2.node.exchange.logs import find_marks, grant_has_ended, grant_in_force, grant_of, stands
 from l2.node.exchange.terms import mask_of, selection_of
 from l2.node.exchange.views import piece_view
 from l2.node.hospital import Hospital
 from l2.protocol.policy import Asked, Permitted
-from l2.records import Selection, release_secret
+from l2.records import Selection, release_secrets
 
 __all__ = ["Sharing"]
 
@@ -58,16 +58,12 @@ class Sharing:
         whole = decide_whole(dealing, record, wish)
         return await self._cutting.fit(record, wanted, judge_of(dealing, wanted.subject, wish), whole)
 
-    async def offers_to_share(self, dealing: Dealing, record: Record, wanted: words.Share) -> list[Offer] | DenyReason:
-        """What a desk wants to share: all of it or nothing; or, where less is wanted or asked for, what fits of it."""
+    def to_share(self, dealing: Dealing, wanted: words.Share) -> "_Share":
+        """What a desk wants to share of one record after another."""
         asked = None if wanted.request_index is None else find_request(dealing, wanted.request_index)
         wish = Wish(mask_of(PurposeOfUse, wanted.purposes), wanted.until_ms, wanted.consent_index, asked)
         patient = None if asked is None else self._book.who(dealing.id, asked.terms.subject)
-        selection = selection_of(record, wanted, asked, patient or "")
-        if selection is not None:
-            return await self.offers(dealing, record, selection, wish)
-        whole = decide_whole(dealing, record, wish)
-        return [Offer(record, whole)] if isinstance(whole, Permitted) else whole
+        return _Share(self, dealing, wanted, wish, patient or "")
 
     async def list_pieces(self, record: Record) -> words.Pieces:
         """A record's resources from outside, and the root of their tree."""
@@ -87,47 +83,52 @@ class Sharing:
         for start in range(0, len(offers), GRANTS_AT_ONCE):
             crowd = offers[start : start + GRANTS_AT_ONCE]
             threads = self._threads if any(offer.record.size > SHORT_BYTES for offer in crowd) else self.crowds
-            prepared = await trio.to_thread.run_sync(self._prepare, dealing, crowd, fee, limiter=threads)
-            indices += await self._write(dealing, crowd, [grant for grant, _ in prepared], [t for _, t in prepared])
+            bodies = await trio.to_thread.run_sync(self._prepare, dealing, crowd, limiter=threads)
+            indices += await self._write(dealing, crowd, bodies, fee)
         return indices
 
     async def _write(
         self,
         dealing: Dealing,
         offers: Sequence[Offer],
-        entries: Sequence[Grant],
-        terms: Sequence[Terms],
+        bodies: Sequence[GrantBody],
+        fee: int,
     ) -> list[int]:
+        """The grants that promise these bodies."""
         time_ms = now_ms()
-        stamped = [Grant(time_ms, e.basis, e.consent, e.request, e.fee, e.lock) for e in entries]
+        permits = [offer.permitted for offer in offers]
+        locks = [body.lock for body in bodies]
+        entries = [
+            Grant(time_ms, permitted.basis, permitted.consent, permitted.request, fee, lock)
+            for permitted, lock in zip(permits, locks, strict=True)
+        ]
+        terms = [_terms(body, permitted) for body, permitted in zip(bodies, permits, strict=True)]
         # What is written must be noted, though whoever asked has gone away meanwhile.
         with trio.CancelScope(shield=True):
-            outcome = await dealing.write(stamped, terms)
+            outcome = await dealing.write(entries, terms)
             refused = dict(outcome.refused)
             written = [position for position in range(len(entries)) if position not in refused]
             indices = [index for first, count in sorted(outcome.runs) for index in range(first, first + count)]
             noted = {
-                index: (entries[position].lock, offers[position].record.id)
+                index: (locks[position], offers[position].record.id)
                 for position, index in zip(written, indices, strict=True)
             }
             await self._note(dealing, noted)
             if refused:
-                locks = [entries[position].lock for position in refused]
-                await trio.to_thread.run_sync(self._forget, dealing.id, locks)
+                await trio.to_thread.run_sync(self._forget, dealing.id, [locks[position] for position in refused])
         if refused:
             reason = why_void(next(iter(refused.values())))
             raise LocalError(f"a grant would be void: {reason}", "The others, if there were any, are written.")
         return indices
 
-    def _prepare(self, dealing: Dealing, offers: Sequence[Offer], fee: int) -> list[tuple[Grant, GrantTerms]]:
-        """In a thread: the bodies' rows on disk, and the grants that promise them."""
-        bodies = self._bodies.outgoing.prepare_all(
+    def _prepare(self, dealing: Dealing, offers: Sequence[Offer]) -> list[GrantBody]:
+        """In a thread: the bodies' rows on disk."""
+        return self._bodies.outgoing.prepare_all(
             [self._cutting.record_of(offer) for offer in offers],
             chain=dealing.chain,
             channel=dealing.id,
             seed=self._hospital.keys.release_seed(),
         )
-        return [_offer(body, offer.permitted, fee) for offer, body in zip(offers, bodies, strict=True)]
 
     async def _note(self, dealing: Dealing, noted: dict[int, tuple[bytes, bytes]]) -> None:
         """Grants stand, by index: lock and record of each."""
@@ -198,11 +199,13 @@ class Sharing:
     async def release(self, dealing: Dealing) -> None:
         """Release the secrets of all grants that the peer has confirmed; then their bodies are forgotten."""
         dealing.receipted &= dealing.unreleased.keys()
-        ready = [at for at in sorted(dealing.receipted) if not grant_has_ended(dealing.channel, dealing.own, at)]
+        time_ms, secret_of = now_ms(), self._secrets(dealing)
+        found = [(at, grant_in_force(dealing.channel, dealing.own, at)) for at in sorted(dealing.receipted)]
+        releases = [Release(time_ms, at, secret_of(grant[1].key)) for at, grant in found if grant is not None]
+        ready = [release.grant for release in releases]
         if not ready:
             return
-        time_ms = now_ms()
-        outcome = await dealing.write([Release(time_ms, index, self._secret(dealing, index)) for index in ready])
+        outcome = await dealing.write(releases)
         for position, reason in outcome.refused:
             log.warning("release refused", channel=dealing.keeper.name, grant=ready[position], reason=why_void(reason))
         marks = dealing.channel.fold.logs[dealing.own].marks
@@ -216,9 +219,9 @@ class Sharing:
         if locks:
             await trio.to_thread.run_sync(self._bodies.drop_granted, dealing.id, locks)
 
-    def _secret(self, dealing: Dealing, index: int) -> bytes:
-        _, terms = grant_of(dealing.channel, dealing.own, index)
-        return release_secret(self._hospital.keys.release_seed(), dealing.chain, dealing.id, terms.key)
+    def _secrets(self, dealing: Dealing) -> Callable[[bytes], bytes]:
+        """What a release of ours shows, by the grant's `key`."""
+        return release_secrets(self._hospital.keys.release_seed(), dealing.chain, dealing.id)
 
     async def tidy(self, dealing: Dealing) -> None:
         """Forget the bodies of grants that have ended."""
@@ -229,10 +232,11 @@ class Sharing:
 
     async def find_body(self, dealing: Dealing, index: int) -> Offered:
         """The body of one of our grants, for its recipient. Raises `Refused` (NOT_GRANTED)."""
-        lock = self._standing(dealing, index)
+        grant, terms = self._standing(dealing, index)
+        lock = grant.lock
         served = self._served.get((dealing.id, lock))
         if served is None:
-            secret = self._secret(dealing, index)
+            secret = self._secrets(dealing)(terms.key)
             find = self._bodies.outgoing.find
             served = await trio.to_thread.run_sync(find, dealing.chain, dealing.id, lock, secret)
         if served is None:
@@ -246,37 +250,31 @@ class Sharing:
         self, dealing: Dealing, indices: Sequence[int]
     ) -> Callable[[], Iterator[tuple[int, Offered | Refused]]]:
         """Many at once: what stands is settled here, the function that is returned is for a worker thread."""
-        standing: list[tuple[int, bytes, bytes] | tuple[int, Refused]] = []
+        secret_of = self._secrets(dealing)
+        standing: list[tuple[int, bytes, bytes]] = []
+        ended: list[tuple[int, Refused]] = []
         for index in indices:
             try:
-                standing.append((index, self._standing(dealing, index), self._secret(dealing, index)))
+                grant, terms = self._standing(dealing, index)
+                standing.append((index, grant.lock, secret_of(terms.key)))
             except Refused as refused:
-                standing.append((index, refused))
+                ended.append((index, refused))
 
         def find() -> Iterator[tuple[int, Offered | Refused]]:
-            with self._bodies.cells.reading_short() as read_short:
-                for one in standing:
-                    if len(one) == 2:
-                        yield one
-                        continue
-                    index, lock, secret = one
-                    try:
-                        offered = self._bodies.outgoing.find_one(dealing.chain, dealing.id, lock, secret, read_short)
-                    except Refused as damaged:  # one record's file is no other's trouble
-                        yield index, damaged
-                        continue
-                    gone = Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
-                    yield index, gone if offered is None else offered
+            yield from ended
+            for index, offered in self._bodies.outgoing.find_all(dealing.chain, dealing.id, standing):
+                gone = Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
+                yield index, gone if offered is None else offered
 
         return find
 
     @staticmethod
-    def _standing(dealing: Dealing, index: int) -> bytes:
-        """The lock of one of our grants that may be pulled. Raises `Refused` (NOT_GRANTED)."""
-        channel = dealing.channel
-        if not stands(channel, dealing.own, index, GRANT) or grant_has_ended(channel, dealing.own, index):
+    def _standing(dealing: Dealing, index: int) -> tuple[Grant, GrantTerms]:
+        """One of our grants that may be pulled. Raises `Refused` (NOT_GRANTED)."""
+        found = grant_in_force(dealing.channel, dealing.own, index)
+        if found is None:
             raise Refused(Fault.NOT_GRANTED, f"grant {index} does not stand")
-        return grant_of(channel, dealing.own, index)[0].lock
+        return found
 
     def forget_served(self) -> None:
         """Keys of bodies that are being sent are kept for a while; a record was erased, so none stays."""
@@ -327,10 +325,30 @@ class Sharing:
             await trio.to_thread.run_sync(self._forget, dealing.id, list(orphans))
 
 
-def _offer(body: GrantBody, permitted: Permitted, fee: int) -> tuple[Grant, GrantTerms]:
-    """The grant that promises a body; its time is set when it is written."""
-    grant = Grant(0, permitted.basis, permitted.consent, permitted.request, fee, body.lock)
-    offered = GrantTerms(
+class _Share:
+    """All of each record or nothing; or, where less is wanted or asked for, what fits of it. What policy says of a
+    whole record is the same for all that are alike from outside, and asked once."""
+
+    def __init__(self, sharing: Sharing, dealing: Dealing, wanted: words.Share, wish: Wish, patient: str) -> None:
+        """`patient` is whom the request is about, or empty."""
+        self._sharing, self._dealing, self._wanted, self._wish = sharing, dealing, wanted, wish
+        self._patient = patient
+        self._decided: dict[tuple[object, ...], Verdict] = {}
+
+    async def offers(self, record: Record) -> list[Offer] | DenyReason:
+        selection = selection_of(record, self._wanted, self._wish.asked, self._patient)
+        if selection is not None:
+            return await self._sharing.offers(self._dealing, record, selection, self._wish)
+        info = record.info
+        alike = (info.subjects, info.classes, info.record_class, info.label, info.from_ms, info.until_ms)
+        if (whole := self._decided.get(alike)) is None:
+            whole = self._decided[alike] = decide_whole(self._dealing, record, self._wish)
+        return [Offer(record, whole)] if isinstance(whole, Permitted) else whole
+
+
+def _terms(body: GrantBody, permitted: Permitted) -> GrantTerms:
+    """What a grant says of a body."""
+    return GrantTerms(
         content=body.content,
         cipher_root=body.cipher_root,
         cipher_size=body.cipher_size,
@@ -343,4 +361,3 @@ def _offer(body: GrantBody, permitted: Permitted, fee: int) -> tuple[Grant, Gran
         from_ms=permitted.from_ms,
         until_ms=permitted.until_ms,
     )
-    return grant, offered
