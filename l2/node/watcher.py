@@ -26,10 +26,12 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.protocol.events import BlockSeen, PeerKeysSeen, WordsSeen
 from l2.protocol.rows import Damaged
+from l2.protocol.watch import is_quiet
 
 __all__ = ["Watcher", "channel_keys"]
 
 RETRY_S, RETRY_S_MAX = 0.5, 10.0  # between questions to a chain that does not answer
+QUIET_S = 1.0  # channels that a block does not concern hear of the newest so often: of a thousand each costs a step
 
 Adopt = Callable[[l1_state.Channel], Awaitable[Keeper]]
 
@@ -56,6 +58,7 @@ class Watcher:
         self._adopt, self._keys_seen = adopt, keys_seen
         self.clock = Clock()
         self._clock_was_off = False
+        self._all_told_s = -QUIET_S
         self.tried = trio.Event()  # the chain has answered, or has not
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -151,8 +154,10 @@ class Watcher:
 
     async def _tell(self, header: Header, rows: dict[bytes, l1_state.Channel], changed: set[bytes]) -> None:
         """`changed` are hospitals whose keys may be others than the keepers know; a new keeper knows none."""
-        hospital = self._hospital
+        hospital, now_s = self._hospital, trio.current_time()
         await self._keys_seen(header, keys_changed=bool(changed))
+        if is_turn := now_s >= self._all_told_s + QUIET_S:
+            self._all_told_s = now_s
         for keeper in list(hospital.keepers.values()):
             peer, me = hospital.registry.get(hospital.peer_of(keeper)), hospital.registry.get(hospital.id)
             row = rows.get(keeper.channel.id)
@@ -162,8 +167,9 @@ class Watcher:
                 ever = (keeper.own_keys, theirs)
                 keeper.channel.keys_ever = ever if keeper.channel.side == 0 else (theirs, keeper.own_keys)
                 await keeper.offer(PeerKeysSeen(self._peer_keys(keeper, peer, row, header.clock_ms)))
-            seen = BlockSeen(header.height, header.clock_ms, row, self.clock.is_off())
-            await keeper.offer(seen)
+            elif row is None and not is_turn and is_quiet(keeper.channel):
+                continue
+            await keeper.offer(BlockSeen(header.height, header.clock_ms, row, self.clock.is_off()))
 
     def _peer_keys(
         self, keeper: Keeper, peer: l1_state.Hospital, row: l1_state.Channel | None, clock_ms: int

@@ -23,7 +23,14 @@ from l2.protocol.state_rows import change, move
 
 AGAIN_BLOCKS = 10  # after so many blocks what the chain was asked for, and did not do, is asked for again
 
-__all__ = ["block_seen", "challenge"]
+__all__ = ["block_seen", "challenge", "is_quiet"]
+
+
+def is_quiet(channel: Channel) -> bool:
+    """Whether a block that does not touch the channel's row has nothing to tell it but the height."""
+    row = channel.l1
+    settled = row is not None and row.phase == L1Phase.OPEN and not row.claims
+    return settled and channel.phase is Phase.OPEN and channel.resumed and channel.coming is None
 
 
 def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 import trio
 
 from l1.ground.limits import TIME_MS_MAX
@@ -17,6 +18,7 @@ from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
 from l2.node.watcher import Watcher
 from l2.protocol.events import BlockSeen, PeerKeysSeen
+from l2.protocol.phases import Phase
 from tests.idle import all_idle
 from tests.unit.l1.rules.world import key_named
 from tests.unit.l1.world import ALICE, account
@@ -112,6 +114,30 @@ async def test_a_block_about_others_costs_no_row_and_everybody_hears_its_height(
         await bob.catch_up()
         assert town.node.asked["/v1/rows"] == 0
         assert all(len(bob.keepers[channel].rows) == 1 for channel in channels)
+
+
+async def test_a_quiet_channel_hears_of_other_peoples_blocks_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waits for a block, for whatever reason, hears of it at once."""
+    async with watching(tmp_path) as (town, bob, channels):
+        busy, *quiet = (bob.keepers[channel] for channel in channels)
+        for keeper in quiet:
+            keeper.channel = SimpleNamespace(
+                **vars(keeper.channel) | {"l1": keeper.rows[0], "phase": Phase.OPEN, "resumed": True, "coming": None}
+            )
+        monkeypatch.setattr("l2.node.watcher.QUIET_S", 3_600.0)
+        heard = [len(keeper.told) for keeper in quiet]
+        await town.do(ALICE, Transfer(to=account(ALICE), amount=1))
+        await all_idle()
+        assert busy.told[-1].height == town.chain.tip.height
+        assert [len(keeper.told) for keeper in quiet] == heard
+        await town.do(town.a.root, Deposit(channel=channels[3], amount=5))
+        await all_idle()
+        assert bob.keepers[channels[3]].rows[-1].sides[0].deposit == 105
+        monkeypatch.setattr("l2.node.watcher.QUIET_S", 0.0)
+        await town.do(ALICE, Transfer(to=account(ALICE), amount=1))
+        await bob.catch_up()
 
 
 async def test_a_new_channel_is_adopted(tmp_path: Path) -> None:
