@@ -1,7 +1,7 @@
 """`interward bench channels`: many channels between two hospital processes at once, each with its own line and log."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import trio
 
 from client.bench.pair import collect_garbage, groundwork, open_channels, two_hospitals, write_all
 from client.demo.world import open_world
-from client.progress import Bars
+from client.progress import Advance, Bars
 
 __all__ = ["bench_channels"]
 
@@ -37,22 +37,30 @@ async def _measure(folder: Path, count: int, updates: int, seed: int, bars: Bars
             a, b = await two_hospitals(world)
             channels = await open_channels(a, b, count)
         chunks: dict[str, list[bytes]] = {}
+
+        async def prepare(channel: str) -> None:
+            _, stream = await groundwork(a, b, channel, each + each // WARM_UP_SHARE, seed)
+            await write_all(b, channel, stream.chunks(max(1, each // WARM_UP_SHARE)))
+            chunks[channel] = stream.chunks(each, CHUNK_ENTRIES)
+
         with bars.stage("Grants to refer to", count) as advance:
-            for channel in channels:
-                _, stream = await groundwork(a, b, channel, each + each // WARM_UP_SHARE, seed)
-                await write_all(b, channel, stream.chunks(max(1, each // WARM_UP_SHARE)))
-                chunks[channel] = stream.chunks(each, CHUNK_ENTRIES)
-                advance()
-        waiting = iter(channels)
+            await _in_lanes(channels, prepare, advance)
         collect_garbage()
-        with bars.stage("Measure", each * count) as advance:
-
-            async def lane() -> None:
-                for channel in waiting:
-                    await write_all(b, channel, chunks[channel], advance)
-
-            began = time.monotonic()
-            async with trio.open_nursery() as nursery:
-                for _ in range(min(AT_ONCE, count)):
-                    nursery.start_soon(lane)
+        began = time.monotonic()
+        with bars.stage("Measure", count) as advance:
+            await _in_lanes(channels, lambda channel: write_all(b, channel, chunks[channel]), advance)
         return each * count / (time.monotonic() - began)
+
+
+async def _in_lanes(channels: Sequence[str], job: Callable[[str], Awaitable[object]], advance: Advance) -> None:
+    """The job for each channel, for some of them at a time."""
+    waiting = iter(channels)
+
+    async def lane() -> None:
+        for channel in waiting:
+            await job(channel)
+            advance()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(min(AT_ONCE, len(channels))):
+            nursery.start_soon(lane)

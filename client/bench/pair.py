@@ -9,6 +9,7 @@ import gc
 import time
 import tomllib
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import tomli_w
 import trio
 
 from client.bench.stream import REVOKED_EVERY, Stream, consents_of, grants_of
-from client.demo.encounters import find_encounters
+from client.demo.encounters import Encounter, find_encounters
 from client.demo.patients import generate_patients
 from client.demo.play import GIFT
 from client.demo.records import BOND, DEPOSIT
@@ -44,7 +45,7 @@ __all__ = [
 PATIENTS = 24
 UPDATES_PER_ENCOUNTER = 6  # a receipt, some accesses, now and then a grant
 LANES = 4  # requests to the desk at once: enough to keep the window full
-OPENING_AT_ONCE = 8
+OPENING_AT_ONCE = 8  # of the 16 connections that one address may have before they have proved who they are
 
 
 async def two_hospitals(world: World, batch: int = BATCH_ENTRIES_AIM) -> tuple[Hospital, Hospital]:
@@ -83,9 +84,7 @@ async def open_channels(a: Hospital, b: Hospital, count: int = 1) -> list[str]:
 async def groundwork(a: Hospital, b: Hospital, channel: str, total: int, seed: int) -> tuple[Stream, Stream]:
     """What A and B can write `total` updates about: consents at both, a grant for each encounter at the other, and some
     grants of their own that they can take back."""
-    files = generate_patients(seed, PATIENTS)
-    found = [found for file in files for found in find_encounters(file.content, file.name)]
-    encounters = Workload(found, seed, now_ms=now_ms()).next_encounters(max(1, total // UPDATES_PER_ENCOUNTER))
+    encounters = Workload(_found(seed), seed, now_ms=now_ms()).next_encounters(max(1, total // UPDATES_PER_ENCOUNTER))
     time_ms = now_ms()
     patients = list(dict.fromkeys(encounter.patient for encounter in encounters))
     consents = [
@@ -108,6 +107,12 @@ async def groundwork(a: Hospital, b: Hospital, channel: str, total: int, seed: i
         for side in (0, 1)
     ]
     return streams[0], streams[1]
+
+
+@lru_cache(maxsize=1)  # many channels are measured on the same patients
+def _found(seed: int) -> list[Encounter]:
+    files = generate_patients(seed, PATIENTS)
+    return [found for file in files for found in find_encounters(file.content, file.name)]
 
 
 async def write(hospital: Hospital, channel: str, drafts: Sequence[Draft]) -> list[int]:
