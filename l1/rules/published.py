@@ -20,10 +20,12 @@ from l1.rules.transactions import (
     Ended,
     Report,
     Reveal,
+    Secret,
+    Transaction,
     decode_transaction,
 )
 
-__all__ = ["Published", "published_in"]
+__all__ = ["Published", "Revealed", "published_in", "revealed_in"]
 
 
 class Published(NamedTuple):
@@ -34,13 +36,37 @@ class Published(NamedTuple):
     shown: Shown | None = None
 
 
+class Revealed(NamedTuple):
+    """A secret that somebody showed for the grant of a side; whether it opens the grant's lock is not looked at."""
+
+    channel: bytes
+    side: int
+    grant: int
+    secret: bytes
+
+
 def published_in(items: Iterable[bytes], chain: bytes, channels: Collection[bytes]) -> list[Published]:
     """What the transactions of a block show of these channels, also where they failed. Raises `Refused`."""
-    found: list[Published] = []
-    for item in items:
-        transaction, _ = decode_transaction(open_item(item)[0], chain)
-        found += [each for each in _words(transaction.action) if each.channel in channels]
+    shown = (each for transaction in _transactions(items, chain) for each in _words(transaction.action))
+    return [each for each in shown if each.channel in channels]
+
+
+def revealed_in(items: Iterable[bytes], chain: bytes, channels: Collection[bytes]) -> list[Revealed]:
+    """[DEMAND-4] The secrets that the transactions of a block show in these channels, also where they failed. Raises
+    `Refused`."""
+    found: list[Revealed] = []
+    for transaction in _transactions(items, chain):
+        match transaction.action:
+            case Reveal(channel=channel, side=side, grant=grant, answer=Secret(secret=secret)) if channel in channels:
+                found.append(Revealed(channel, side, grant, secret))
+            case _:
+                pass
     return found
+
+
+def _transactions(items: Iterable[bytes], chain: bytes) -> Iterator[Transaction]:
+    for item in items:
+        yield decode_transaction(open_item(item)[0], chain)[0]
 
 
 def _words(action: Action) -> Iterator[Published]:

@@ -145,6 +145,7 @@ class Keeper:
         self.changed = trio.Condition()
         self.arrived: list[Callable[[Keeper, Arrived], None]] = []
         self.secret_asked: list[Callable[[Keeper, int], None]] = []
+        self.secret_shown: list[Callable[[Keeper, int, bytes], None]] = []
         self.told: list[Callable[[Keeper, str, str], None]] = []
 
     # -- the task -------------------------------------------------------------------------------------------------
@@ -258,6 +259,11 @@ class Keeper:
             case Tell(what=what, detail=detail):
                 log.info(what, channel=self.name, detail=detail)
                 self._tell(what, detail)
+
+    def note_secret(self, grant: int, secret: bytes) -> None:
+        """The chain shows what is said to be the secret of a grant of the peer's."""
+        for listener in self.secret_shown:
+            listener(self, grant, secret)
 
     def _tell(self, what: str, detail: str) -> None:
         for listener in self.told:

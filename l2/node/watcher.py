@@ -18,7 +18,7 @@ from l1.rules import state as l1_state
 from l1.rules.blocks import Header
 from l1.rules.commitment import channel_id
 from l1.rules.keys import channel_keys_here
-from l1.rules.published import published_in
+from l1.rules.published import published_in, revealed_in
 from l1.rules.touched import touched_by
 from l1.rules.transactions import CHANNEL
 from l2.node.clock import Clock
@@ -148,6 +148,10 @@ class Watcher:
         await self._tell(header, rows, changed)
         for words in published_in(transactions, hospital.reader.chain, hospital.keepers.keys()):
             await hospital.keepers[words.channel].offer(WordsSeen(words.signed, words.shown))
+        for shown in revealed_in(transactions, hospital.reader.chain, hospital.keepers.keys()):
+            keeper = hospital.keepers[shown.channel]
+            if shown.side != keeper.channel.side:
+                keeper.note_secret(shown.grant, shown.secret)
 
     async def _kept(self, row: l1_state.Channel) -> Keeper:
         return self._hospital.keepers.get(row.id) or await self._adopt(row)

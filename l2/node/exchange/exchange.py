@@ -83,6 +83,7 @@ class Exchange:
         dealing = Dealing(keeper, keeper.channel.context.chain, self._hospital.peer_of(keeper))
         self._dealings[dealing.id] = dealing
         keeper.arrived.append(lambda _, arrived: self._listener.heard(dealing, arrived))
+        keeper.secret_shown.append(lambda _, grant, secret: self._listener.shown(dealing, grant, secret))
         self._sharing.take_up(dealing)
         dealing.chores.add(("catch up", 0))
         if self._nursery is not None:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from l1.rules.log.entries import Grant, Receipt, Release, Request, Revoke, Withdraw
+from l1.rules.log.fold import GRANT
 from l2.node.exchange.dealing import Dealing
-from l2.node.exchange.logs import grant_of
+from l2.node.exchange.logs import grant_of, stands
 from l2.node.exchange.opening import Opening
 from l2.node.hospital import Hospital
 from l2.protocol.events import Arrived
+from l2.records import lock_of
 
 __all__ = ["Listener"]
 
@@ -42,6 +44,14 @@ class Listener:
             self._requests(dealing, arrived)
         if kinds & _ENDINGS:
             self._hospital.announce("ended", dealing.id, "the peer withdrew consents or revoked grants")
+
+    def shown(self, dealing: Dealing, grant: int, secret: bytes) -> None:
+        """[DEMAND-4] The chain shows a secret for a grant of the peer's: as good as its release, if it is the one."""
+        if grant not in dealing.awaited or not stands(dealing.channel, dealing.theirs, grant, GRANT):
+            return
+        if lock_of(secret) == grant_of(dealing.channel, dealing.theirs, grant)[0].lock:
+            self._hospital.announce("revealed", dealing.id, f"grant {grant}: its secret stands on the chain")
+            self._opening.released(dealing, grant, secret)
 
     @staticmethod
     def _standing(arrived: Arrived, kind: type) -> list[tuple[int, Any]]:
