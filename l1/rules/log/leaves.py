@@ -80,10 +80,9 @@ def decode_parts(publics: Sequence[bytes], privates: Sequence[bytes]) -> tuple[l
         Fault.NOT_CANONICAL,
         "an entry is not in canonical form",
     )
-    kinds = list(map(TERMS_OF.get, map(type, entries)))
-    fits = list(map(bool, kinds)) == list(map(bool, privates))
+    following = iter(map(type, terms))
     require(
-        fits and list(filter(None, kinds)) == list(map(type, terms)),
+        [next(following) if private else None for private in privates] == list(map(TERMS_OF.get, map(type, entries))),
         Fault.MALFORMED,
         "an entry has a private part of another kind, or lacks its own",
     )
