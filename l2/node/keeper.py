@@ -54,6 +54,9 @@ OUTBOX_BUSY = 256  # then what a peer lacks of the logs waits until it has taken
 EVENTS_PER_STEP = 64  # how much of the inbox one sync may cover
 STEP_BYTES = 32 * 1024  # of messages: then they are answered, so that two hospitals work at once and not in turns
 STEPS_AHEAD = 4  # decided while earlier ones are being written; little enough to forget in a crash
+TURNS = (
+    3  # of the loop, from a commit that is done to its words on the line: else there is a whole step in each of them
+)
 TICK_S = 1.0
 
 log = structlog.get_logger()
@@ -192,6 +195,9 @@ class Keeper:
 
     async def _decide(self, events: Sequence[Event]) -> None:
         await self._decided_in.send(self._step(events))
+        if self._is_writing:
+            for _ in range(TURNS):
+                await trio.lowlevel.checkpoint()
 
     def _step(self, events: Sequence[Event]) -> _Decided:
         self.channel.line_is_full = self._waiting() >= OUTBOX_BUSY
