@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from client.commands import record_add, record_export, record_show
+from client.commands import record_add, record_export, record_share, record_show
 from client.commands.audit import audit
 from client.commands.bench import bench
 from client.commands.chain import chain
@@ -20,7 +20,7 @@ from client.output import JSON_HELP, end_with
 
 __all__ = ["main", "interward"]
 
-VERBS = (record_add, record_export, record_show)  # modules that add verbs to a noun of another one
+VERBS = (record_add, record_export, record_share, record_show)  # modules that add verbs to a noun of another one
 
 HELP = """Hospitals share records over bilateral channels that a small chain keeps honest.
 

@@ -22,6 +22,7 @@ from l1.serving import first_of
 from l2.desk import error_of
 
 __all__ = [
+    "ROWS_MAX",
     "CheckFailed",
     "Result",
     "end_with",
@@ -32,6 +33,7 @@ __all__ = [
     "wants_json",
 ]
 
+ROWS_MAX = 40  # a longer list is told in figures; `--json` tells all
 JSON_HELP = "Print one JSON object instead of a table."
 
 

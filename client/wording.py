@@ -9,7 +9,7 @@ from typing import Any
 
 from l1.ground.codes import RecordClass
 
-__all__ = ["ID_DIGITS", "amount", "day", "duration", "entry_line", "moment", "short"]
+__all__ = ["ID_DIGITS", "amount", "dates", "day", "duration", "entry_line", "moment", "short"]
 
 ID_DIGITS = 10  # of an id in a table: enough to name it to another command
 
@@ -33,6 +33,17 @@ def moment(at_ms: int) -> str:
 def day(at_ms: int) -> str:
     """A date; times beyond the calendar are `always`."""
     return _calendar(at_ms, "%Y-%m-%d")
+
+
+def dates(from_ms: int | None, until_ms: int | None) -> str:
+    """The span of a record's data; empty where nothing has a date."""
+    if from_ms is None or until_ms is None:
+        return ""
+    end = day(until_ms)
+    begin = day(from_ms) if from_ms else "before 1970"  # times are counted from then
+    if begin == end:
+        return end
+    return f"{begin} to {'now, ongoing' if end.startswith('9999') else end}"
 
 
 def _calendar(at_ms: int, form: str) -> str:

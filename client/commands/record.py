@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from client.output import Result, rows_table, verb
+from client.output import ROWS_MAX, Result, facts_table, rows_table, verb
 from client.places import channel_option, find_channel, find_record, hospital_option, now_ms
 from client.units import codes, date_ms, end_ms
-from client.wording import day, short
-from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
+from client.wording import dates, day, short
+from l1.ground.codes import PurposeOfUse, RecordClass, Role
 from l2.desk import Desk
-from l2.desk.words import FetchedOne, RecordWanted, Share
+from l2.desk.words import FetchedOne, RecordWanted
 
 __all__ = ["find_record", "record", "search_options", "search_query", "with_who"]
 
@@ -73,10 +73,18 @@ async def list_records(*, folder: Path, **search: Any) -> Result:
         names = {view.peer: view.peer_name for view in await desk.channels()}
         found = await desk.records(**await search_query(desk, **search))
     rows = [
-        (short(v.record), v.record_class, v.label, v.subject, f"{v.bytes:,}", names.get(v.origin) or short(v.origin))
-        for v in found
+        (
+            short(view.record),
+            view.title or view.record_class,
+            view.label,
+            view.subject or (f"{len(view.subjects)} patients" if view.subjects else ""),
+            dates(view.from_ms, view.until_ms),
+            f"{view.bytes:,}",
+            names.get(view.origin) or short(view.origin),
+        )
+        for view in found
     ]
-    columns = ("record", "class", "label", "patient", "bytes", "from")
+    columns = ("record", "what", "label", "patient", "dates", "bytes", "from")
     return Result([msgspec.to_builtins(view) for view in found], rows_table("Records", columns, rows))
 
 
@@ -91,65 +99,6 @@ def with_who(command: F) -> F:
     for option in reversed(WHO):
         command = option(command)
     return command
-
-
-@verb(record, "share")
-@click.argument("record")
-@click.option("--purpose", "purposes", multiple=True, default=("TREAT",), show_default=True, help="May be repeated.")
-@click.option("--class", "classes", multiple=True, help="Only resources of this class; may be repeated.")
-@click.option("--from", "begins", help="Only resources of this date or later.")
-@click.option("--to", "ends", help="Only resources of this date or earlier.")
-@click.option("--label", help="Only resources up to this label, as N.")
-@click.option("--patient", default="", help="Whose resources, where the record is about several patients.")
-@click.option("--until", help="A date.  [default: the consent's end]")
-@click.option("--consent", "consent_index", type=click.IntRange(0), help="The consent it stands on.")
-@click.option("--request", "request_index", type=click.IntRange(0), help="The peer's request that it answers.")
-@click.option("--fee", type=click.IntRange(0), default=0, show_default=True, help="What the peer pays for it.")
-@channel_option
-@hospital_option
-async def share(
-    *,
-    record: str,
-    purposes: tuple[str, ...],
-    classes: tuple[str, ...],
-    begins: str | None,
-    ends: str | None,
-    label: str | None,
-    patient: str,
-    until: str | None,
-    consent_index: int | None,
-    request_index: int | None,
-    fee: int,
-    wanted: str | None,
-    folder: Path,
-) -> Result:
-    """Grant the peer access to RECORD, on a consent or a request.
-
-    With --class, --from, --to, --label or --patient, or in answer to a request, only the resources that fit go to the
-    peer, each proven against the root of the record (`interward record show` tells it)."""
-    async with Desk.of_folder(folder) as desk:
-        channel = await find_channel(desk, wanted)
-        view = await find_record(desk, record)
-        asked = Share(
-            channel=channel.id,
-            purposes=codes(purposes, PurposeOfUse),
-            until_ms=date_ms(until) if until else None,
-            consent_index=consent_index,
-            request_index=request_index,
-            fee=fee,
-            patient=patient,
-            classes=codes(classes, RecordClass) if classes else (),
-            data_from_ms=date_ms(begins) if begins else None,
-            data_until_ms=end_ms(ends) if ends else None,
-            label="" if label is None else codes((label,), Label)[0],
-        )
-        granted = await desk.share(view.record, asked)
-    data = {"channel": channel.id, "record": view.record, **msgspec.structs.asdict(granted)}
-    part = f"{granted.resources} of {granted.of_resources} resources of record"
-    what = "record" if granted.resources == granted.of_resources else part
-    numbers = ", ".join(map(str, granted.grants or (granted.grant,)))
-    says = f"{channel.peer_name} may open {what} {short(view.record)}…."
-    return Result(data, f"Grant{'s' if len(granted.grants) > 1 else ''} {numbers}: {says}")
 
 
 @verb(record, "request")
@@ -206,13 +155,34 @@ async def fetch(grants: tuple[int, ...], wanted: str | None, folder: Path) -> Re
     stopped; the bar counts bytes of long bodies as they come."""
     async with Desk.of_folder(folder) as desk:
         channel = await find_channel(desk, wanted)
-        views = [view for view in await desk.grants(channel.id) if view.side == "peer"]
-        open_grants = grants or tuple(view.index for view in views if view.state == "granted")
-        sizes = {view.index: view.bytes for view in views}
-        got = await _fetch_all(desk, channel.id, open_grants, sizes)
+        got: list[FetchedOne] = []
+        if grants:
+            sizes = {view.index: view.bytes for view in await desk.grants(channel.id) if view.side == "peer"}
+            got = await _fetch_all(desk, channel.id, grants, sizes)
+        else:
+            while sizes := await _left(desk, channel.id, {one.grant for one in got}):
+                got += await _fetch_all(desk, channel.id, tuple(sizes), sizes)
+    return _fetched(got)
+
+
+async def _left(desk: Desk, channel: str, tried: set[int]) -> dict[int, int]:
+    """Grants that were not fetched and not tried, and their sizes: the desk tells the oldest."""
+    return {view.index: view.bytes for view in await desk.grants(channel, is_open=True) if view.index not in tried}
+
+
+def _fetched(got: Sequence[FetchedOne]) -> Result:
+    """Row by row; of many, how many came, and each that did not."""
+    missing = [one for one in got if not one.record]
+    data, ok = [msgspec.to_builtins(one) for one in got], not missing
+    if len(got) > ROWS_MAX:
+        size = sum(one.bytes for one in got)
+        facts: list[tuple[str, object]] = [("verified", f"{len(got) - len(missing):,}"), ("bytes", f"{size:,}")]
+        facts += [(f"grant {one.grant}", one.problem) for one in missing[:ROWS_MAX]]
+        if len(missing) > ROWS_MAX:
+            facts.append(("…", f"{len(missing) - ROWS_MAX:,} more; --json tells all"))
+        return Result(data, facts_table("Fetched", facts), ok=ok)
     rows = [(one.grant, short(one.record or ""), f"{one.bytes:,}", one.problem or "verified") for one in got]
-    table = rows_table("Fetched", ("grant", "record", "bytes", ""), rows)
-    return Result([msgspec.to_builtins(one) for one in got], table, ok=all(one.record for one in got))
+    return Result(data, rows_table("Fetched", ("grant", "record", "bytes", ""), rows), ok=ok)
 
 
 async def _fetch_all(desk: Desk, channel: str, grants: Sequence[int], sizes: dict[int, int]) -> list[FetchedOne]:

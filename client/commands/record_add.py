@@ -7,7 +7,7 @@ from urllib.parse import quote
 import click
 
 from client.commands.record import record
-from client.output import Result, facts_table, rows_table, verb
+from client.output import ROWS_MAX, Result, facts_table, rows_table, verb
 from client.places import hospital_option
 from client.records.fhir_pull import bulk_sources, search_sources
 from client.records.importing import Import
@@ -18,8 +18,6 @@ from l1.ground.codes import Label
 from l2.desk import Desk
 
 __all__ = ["add"]
-
-ROWS_MAX = 40  # a longer import is told in figures; `--json` tells all
 
 
 @verb(record, "add")

@@ -1,5 +1,6 @@
 """`interward record export`: records become files of a folder, or resources of a FHIR server."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import trio
 
 from client.commands.record import find_record, record, search_options, search_query, with_who
-from client.output import Result, rows_table, verb
+from client.output import ROWS_MAX, Result, facts_table, rows_table, verb
 from client.places import hospital_option
 from client.records.options import fhir_options, fhir_server
 from client.units import codes
@@ -134,7 +135,13 @@ def _to_server(server: Any, *, each: bool) -> Put:
 
 
 def _shown(rows: list[Row]) -> Result:
+    """Row by row; of many, how many of each state, and each that was refused."""
+    data = {"exported": msgspec.to_builtins(rows)}
+    refused = [row for row in rows if row["state"] == "refused"]
+    if len(rows) > ROWS_MAX:
+        facts: list[tuple[str, object]] = [(state, f"{n:,}") for state, n in Counter(r["state"] for r in rows).items()]
+        facts += [(short(row["record"]), row["reason"]) for row in refused[:ROWS_MAX]]
+        return Result(data, facts_table("Exported", facts), ok=not refused)
     table = [(short(row["record"]), row["state"], row["where"], row["reason"]) for row in rows]
-    refused = any(row["state"] == "refused" for row in rows)
     shown = rows_table("Exported", ("record", "", "where", "reason"), table)
-    return Result({"exported": msgspec.to_builtins(rows)}, shown, ok=not refused)
+    return Result(data, shown, ok=not refused)

@@ -13,7 +13,7 @@ from client.places import hospital_option
 from client.records.saving import save_pieces
 from client.records.summary import Summary, summarise
 from client.units import codes
-from client.wording import day, short
+from client.wording import dates, short
 from l1.ground.codes import PurposeOfUse, Role
 from l1.ground.faults import LocalError
 from l2.desk import Desk
@@ -65,6 +65,8 @@ async def show(
             await save_pieces(save, desk.content_pieces(view.record, **who))
         elif save or opened or preview or (view.origin == "own" and view.bytes <= SUMMARY_BYTES_MAX):
             content = await desk.content(view.record, **who)
+        peers = {channel.peer: channel.peer_name for channel in await desk.channels()}
+        custodian = " ".join(filter(None, (peers.get(view.origin), short(view.origin))))
         root = (await desk.pieces(view.record)).root if view.origin == "own" and view.resources > 1 else view.root
     if content is not None and save is not None:
         _write(save, content)
@@ -77,22 +79,22 @@ async def show(
     tells = content is not None and (opened or view.origin == "own") and len(content) <= SUMMARY_BYTES_MAX
     said = summarise(content) if content is not None and tells else []
     data = msgspec.to_builtins(view) | {"root": root, "summary": [one._asdict() for one in said]}
-    return Result(data, Group(*_facts(view, root), *map(_table, said)))
+    return Result(data, Group(*_facts(view, root, custodian), *map(_table, said)))
 
 
-def _facts(view: RecordView, root: str) -> list[RenderableType]:
+def _facts(view: RecordView, root: str, custodian: str) -> list[RenderableType]:
     facts: list[tuple[str, object]] = [
         ("patient", view.subject or (f"{len(view.subjects)} patients" if view.subjects else "")),
         ("names", ", ".join(view.names)),
         ("class", view.record_class),
         ("inside", ", ".join(view.classes) if len(view.classes) > 1 else ""),
         ("label", " ".join((view.label, *view.sensitivity))),
-        ("dates", _dates(view)),
+        ("dates", dates(view.from_ms, view.until_ms)),
         ("type", view.media_type),
         ("size", f"{view.bytes:,} bytes"),
         ("resources", f"{view.resources:,}" if view.resources > 1 else ""),
         ("name", view.name),
-        ("from", "this hospital" if view.origin == "own" else f"hospital {view.origin}"),
+        ("from", "this hospital" if view.origin == "own" else custodian),
         ("grant", None if view.grant is None else f"{view.grant} in channel {short(view.channel or '')}"),
         ("SHA-256", view.digest),
         ("root", root),
@@ -105,14 +107,6 @@ def _proofs(view: RecordView) -> str:
     if view.unproven:
         return f"WRONG: {view.unproven}"
     return "every resource leads to the root" if view.root else ""
-
-
-def _dates(view: RecordView) -> str:
-    if view.from_ms is None or view.until_ms is None:
-        return ""
-    end = day(view.until_ms)
-    begin = day(view.from_ms) if view.from_ms else "before 1970"  # times are counted from then
-    return f"{begin} to {'now, ongoing' if end.startswith('9999') else end}"
 
 
 def _table(summary: Summary) -> RenderableType:

@@ -264,8 +264,10 @@ class Desk:
     async def share(self, record: str, wanted: words.Share) -> words.Granted:
         return await self._post(f"/v1/records/{record}/share", wanted, words.Granted)
 
-    async def grants(self, channel: str) -> list[words.GrantView]:
-        return await self._get("/v1/grants", list[words.GrantView], {"channel": channel})
+    async def grants(self, channel: str, *, is_open: bool = False) -> list[words.GrantView]:
+        """The newest of both sides; `is_open`: of the peer's the oldest that could be fetched and are not."""
+        state = "open" if is_open else "all"
+        return await self._get("/v1/grants", list[words.GrantView], {"channel": channel, "state": state})
 
     async def fetch(self, channel: str, grant: int) -> words.Fetched:
         return await self._post(f"/v1/grants/{channel}/{grant}/fetch", None, words.Fetched)
@@ -274,6 +276,11 @@ class Desk:
         """Grants of several records on the same terms, in their order: all of them, or none."""
         many = words.ShareMany(records=tuple(records), share=wanted)
         return (await self._post("/v1/shares", many, words.GrantedMany)).grants
+
+    async def share_each(self, records: Sequence[str], wanted: words.Share) -> tuple[words.SharedOne, ...]:
+        """What became of each record, in their order."""
+        many = words.ShareMany(records=tuple(records), share=wanted, each=True)
+        return (await self._post("/v1/shares", many, words.GrantedMany)).shared
 
     async def fetch_many(self, channel: str, grants: Sequence[int]) -> list[words.FetchedOne]:
         """What became of each grant, in their order."""

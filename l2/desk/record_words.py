@@ -26,6 +26,7 @@ __all__ = [
     "RecordView",
     "Share",
     "ShareMany",
+    "SharedOne",
     "TransferView",
 ]
 
@@ -152,14 +153,31 @@ class GrantView(Word, frozen=True):
 
 
 class ShareMany(Word, frozen=True):
-    """Several records on the same terms: all of them are granted, or none."""
+    """Several records on the same terms: all of them are granted, or none. With `each`, what can be granted of each is;
+    a record of which a grant in force carries something in the channel is left out."""
 
     records: tuple[Hex, ...]
     share: Share
+    each: bool = False
+
+
+class SharedOne(Word, frozen=True):
+    """What became of one of several records: its grants, or why there is none. `already`: a grant in force carries
+    something of it."""
+
+    record: Hex
+    grants: tuple[int, ...] = ()
+    resources: int = 0
+    of_resources: int = 0
+    problem: str | None = None
+    already: bool = False
 
 
 class GrantedMany(Word, frozen=True):
+    """`shared` tells of each record, where that was asked for."""
+
     grants: tuple[int, ...]
+    shared: tuple[SharedOne, ...] = ()
 
 
 class Fetched(Word, frozen=True):

@@ -27,6 +27,7 @@ from l2.desk.record_words import (
     RecordView,
     RetentionView,
     Share,
+    SharedOne,
     ShareMany,
     TransferView,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "FetchedOne",
     "GrantedMany",
     "ShareMany",
+    "SharedOne",
     "TransferView",
 ]
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ import trio
 
 from client.demo.patients import generate_patients
 from client.demo.records import READER, YEAR_MS, permit_all
-from client.demo.world import Hospital, now_ms, wait_until
-from l2.desk import words
+from client.demo.world import Hospital, now_ms
 from tests.fhir import FhirStore, serving
 from tests.processes.hospitals import open_channel, pair
 
@@ -199,23 +197,11 @@ async def share_all(a: Hospital, b: Hospital, views: list[dict[str, Any]]) -> li
     until_ms = now_ms() + YEAR_MS
     for patient in {view["subject"] for view in views}:
         await a.desk.grant_consent(permit_all(channel, patient, (READER["purpose"],), until_ms))
-    share = words.Share(channel=channel, purposes=(READER["purpose"],))
-    digests: list[str] = []
-    ids = [view["record"] for view in views]
-    for at in range(0, len(ids), CROWD):
-        for record in await fetched(b, channel, await a.desk.share_many(ids[at : at + CROWD], share)):
-            digests.append(hashlib.sha256(await b.desk.content(record, **READER)).hexdigest())
-    return digests
-
-
-async def fetched(b: Hospital, channel: str, grants: Sequence[int]) -> list[str]:
-    """What the other hospital calls the records of these grants, once all have come."""
-    records: list[str] = []
-
-    async def all_came() -> bool:
-        left = await b.desk.fetch_many(channel, grants)
-        records[:] = [one.record for one in left if one.record is not None]
-        return len(records) == len(grants)
-
-    await wait_until("all records came", all_came, PATIENCE_S)
-    return records
+    ids = {view["record"] for view in views}
+    shared = (await command(a, "share", "--all"))["shared"]
+    assert {one["record"] for one in shared if one["grants"] and one["problem"] is None} == ids
+    again = (await command(a, "share", "--all"))["shared"]
+    assert {one["record"] for one in again if one["already"] and not one["grants"]} == ids
+    came = await command(b, "fetch")
+    assert await command(b, "fetch") == []
+    return [hashlib.sha256(await b.desk.content(one["record"], **READER)).hexdigest() for one in came]

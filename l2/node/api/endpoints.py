@@ -176,7 +176,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint("POST", "/v1/records/{record}/share", "share", "Grant a record to the peer", words.Granted, words.Share),
     Endpoint(
-        "POST", "/v1/shares", "share_many", "Grant several records on the same terms: all of them, or none",
+        "POST", "/v1/shares", "share_many", "Grant several records on the same terms: all of them or none, or each",
         words.GrantedMany, words.ShareMany,
     ),
     Endpoint(
@@ -203,7 +203,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/transfers", "transfers", "Bodies on their way in", list[words.TransferView]),
     Endpoint(
         "GET", "/v1/grants", "grants", "Grants of both sides", list[words.GrantView],
-        query=(Query("channel", "only of this channel"),),
+        query=(
+            Query("channel", "only of this channel"),
+            Query("state", "`open`: only what could be fetched and is not, oldest first"),
+        ),
     ),
     Endpoint(
         "POST", "/v1/grants/{channel}/{index:int}/fetch", "fetch",

@@ -26,6 +26,7 @@ from l2.node.exchange import Exchange
 from l2.node.exchange.book import PATIENT, PRACTITIONER
 from l2.node.exchange.delivery import COMING
 from l2.node.exchange.retention import check_hold, hold_view, retention_view
+from l2.node.exchange.shares import AlreadyGranted
 from l2.node.exchange.views import closed_access_views
 from l2.node.hospital import Hospital
 from l2.node.log_views import Filter, entry_views
@@ -227,7 +228,11 @@ class Handlers:
         wanted = await asked(request, words.ShareMany)
         require(len(wanted.records) <= AT_ONCE_MAX, Fault.TOO_LARGE, f"at most {AT_ONCE_MAX} records go at once")
         ids = [unhex(record, "record", HANDLE_BYTES) for record in wanted.records]
-        return json_answer(words.GrantedMany(grants=tuple(await self.exchange.share_all(ids, wanted.share))))
+        if not wanted.each:
+            return json_answer(words.GrantedMany(grants=tuple(await self.exchange.share_all(ids, wanted.share))))
+        became = await self.exchange.share_each(ids, wanted.share)
+        shared = tuple(_shared(record, one) for record, one in zip(wanted.records, became, strict=True))
+        return json_answer(words.GrantedMany(tuple(grant for one in shared for grant in one.grants), shared))
 
     # -- grants
 
@@ -265,7 +270,8 @@ class Handlers:
 
     async def grants(self, request: Request) -> Response:
         named = text(request, "channel")
-        return json_answer(self.exchange.grants(None if named is None else channel_of(named)))
+        is_open = choice(request, "state", ("all", "open")) == "open"
+        return json_answer(self.exchange.grants(None if named is None else channel_of(named), is_open=is_open))
 
     async def fetch(self, request: Request) -> Response:
         return json_answer(await self.exchange.fetch(self._kept(request), index_in_path(request)))
@@ -308,6 +314,12 @@ class Handlers:
 
 def _moment(request: Request, name: str) -> int | None:
     return None if text(request, name) is None else number(request, name, 0, TIME_MS_MAX)
+
+
+def _shared(record: str, became: words.Granted | Exception) -> words.SharedOne:
+    if isinstance(became, Exception):
+        return words.SharedOne(record=record, problem=str(became), already=isinstance(became, AlreadyGranted))
+    return words.SharedOne(record, became.grants, became.resources, became.of_resources)
 
 
 def _fetched(grant: int, became: words.Fetched | Exception) -> words.FetchedOne:

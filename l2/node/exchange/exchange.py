@@ -10,7 +10,7 @@ import msgspec
 import structlog
 import trio
 
-from l1.ground.codes import DenyReason, Label, PurposeOfUse, RecordClass, Role
+from l1.ground.codes import Label, PurposeOfUse, RecordClass, Role
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.log.entries import Consent, ConsentTerms, Request, RequestTerms, Revoke, Withdraw
 from l1.rules.log.fold import CONSENT, GRANT
@@ -22,7 +22,6 @@ from l2.node.clock import now_ms
 from l2.node.exchange import views
 from l2.node.exchange.background import Background
 from l2.node.exchange.book import Book, Paper
-from l2.node.exchange.cutting import Offer
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.delivery import Delivery
 from l2.node.exchange.drafting import draft_entries, paper_of
@@ -35,6 +34,7 @@ from l2.node.exchange.logs import stands
 from l2.node.exchange.opening import Opening
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.reading import Reading
+from l2.node.exchange.shares import Shares
 from l2.node.exchange.sharing import CROWD_THREADS, THREADS, Sharing
 from l2.node.exchange.terms import code_of, mask_of
 from l2.node.exchange.transfers import Transfers
@@ -69,6 +69,7 @@ class Exchange:
         self._dealings: dict[bytes, Dealing] = {}
         self._learning = Learning(hospital, self._book, self._dealings)
         self._reading = Reading(hospital, threads, self._learning.subjects)
+        self._shares = Shares(self._book, self._reading, self._sharing, self._learning)
         self.closed_log = self._reading.closed_log
         self._listener = Listener(hospital, self._background.fetch, self._opening)
         self._delivery = Delivery(hospital, self._fetching, self._dealings)
@@ -264,31 +265,15 @@ class Exchange:
 
         Raises `Refused` (NOT_GRANTED) with policy's reason.
         """
-        dealing = self._dealing(bytes.fromhex(wanted.channel))
-        (offers,) = await self._offers(dealing, [record_id], wanted)
-        grants = await self._sharing.grant(dealing, offers, wanted.fee)
-        return views.granted_view(self._reading.find(record_id), offers, grants)
+        return await self._shares.one(self._dealing(bytes.fromhex(wanted.channel)), record_id, wanted)
 
     async def share_all(self, record_ids: Sequence[bytes], wanted: words.Share) -> list[int]:
         """Grant records, all or none of them: what policy denies for one is raised before any grant is written."""
-        dealing = self._dealing(bytes.fromhex(wanted.channel))
-        found = await self._offers(dealing, record_ids, wanted)
-        return await self._sharing.grant(dealing, [offer for offers in found for offer in offers], wanted.fee)
+        return await self._shares.all(self._dealing(bytes.fromhex(wanted.channel)), record_ids, wanted)
 
-    async def _offers(self, dealing: Dealing, record_ids: Sequence[bytes], wanted: words.Share) -> list[list[Offer]]:
-        """What is offered of each record. Raises for the first of which nothing is."""
-        found: list[list[Offer]] = []
-        sharing = self._sharing.to_share(dealing, wanted)
-        for record in self._reading.find_all(record_ids):
-            if record.origin is not None:
-                cause = "a received record is not this hospital's to grant"
-                raise LocalError(cause, "Its recipient asks the hospital that holds the original.")
-            offers = await sharing.offers(record)
-            if isinstance(offers, DenyReason):
-                raise Refused(Fault.NOT_GRANTED, f"policy denies: {offers.name.lower().replace('_', ' ')}")
-            found.append(offers)
-        await self._learning.fresh(dealing)
-        return found
+    async def share_each(self, record_ids: Sequence[bytes], wanted: words.Share) -> list[words.Granted | Exception]:
+        """Grant what can be granted of each record, in their order; why not, of the others."""
+        return await self._shares.each(self._dealing(bytes.fromhex(wanted.channel)), record_ids, wanted)
 
     async def pieces(self, record_id: bytes) -> words.Pieces:
         """The resources of a record of our own, and the root that an extract of it leads to."""
@@ -297,10 +282,11 @@ class Exchange:
             raise LocalError("a received record is listed from its content", "Open it: `interward record show --open`.")
         return await self._sharing.list_pieces(record)
 
-    def grants(self, channel: bytes | None) -> list[words.GrantView]:
+    def grants(self, channel: bytes | None, *, is_open: bool = False) -> list[words.GrantView]:
+        """The newest of both sides; `is_open`: the oldest of the peer's that we could fetch and have not."""
         dealings = list(self._dealings.values()) if channel is None else [self._dealing(channel)]
-        bodies = self._hospital.bodies
-        return [view for dealing in dealings for view in views.grant_views(dealing, self._book, bodies)]
+        bodies, shown = self._hospital.bodies, views.open_grant_views if is_open else views.grant_views
+        return [view for dealing in dealings for view in shown(dealing, self._book, bodies)]
 
     async def fetch(self, channel: bytes, index: int) -> words.Fetched:
         """Bring a granted record home: pull, confirm, wait for the secret, verify, store."""

@@ -163,7 +163,9 @@ class Reading:
                 custodian = bytes.fromhex(origin)
             except ValueError:
                 cause = f"{origin!r} is no origin of records"
-                raise LocalError(cause, "Say own, received, or a hospital's id in hex.") from None
+                raise LocalError(
+                    cause, "Say own, received, or a hospital with which there is a channel: its name, or its id in hex."
+                ) from None
         found = self._records.search(
             subject=patient,
             record_class=None if class_ is None else code_of(RecordClass, class_),

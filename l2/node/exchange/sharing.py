@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 import trio
 
-from l1.ground.codes import DenyReason, PurposeOfUse
+from l1.ground.codes import DenyReason
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.log.entries import Deny, DenyTerms, Grant, GrantTerms, Release
 from l1.rules.log.fold import ANSWERED, DONE, GRANT, REQUEST
@@ -18,11 +18,10 @@ from l2.desk import words
 from l2.node.bodies import GrantBody, Offered, Record
 from l2.node.clock import now_ms
 from l2.node.exchange.book import Book, SharedRecord
-from l2.node.exchange.cutting import Cutting, Offer, Verdict, told_reason
+from l2.node.exchange.cutting import Cutting, Offer, told_reason
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.deciding import Wish, decide_whole, find_request, judge_of
 from l2.node.exchange.logs import find_marks, grant_has_ended, grant_in_force, grant_of, stands
-from l2.node.exchange.terms import mask_of, selection_of
 from l2.node.exchange.views import piece_view
 from l2.node.hospital import Hospital
 from l2.protocol.policy import Asked, Permitted
@@ -57,13 +56,6 @@ class Sharing:
         """What of a record policy permits to grant of what is wanted, or why nothing."""
         whole = decide_whole(dealing, record, wish)
         return await self._cutting.fit(record, wanted, judge_of(dealing, wanted.subject, wish), whole)
-
-    def to_share(self, dealing: Dealing, wanted: words.Share) -> "_Share":
-        """What a desk wants to share of one record after another."""
-        asked = None if wanted.request_index is None else find_request(dealing, wanted.request_index)
-        wish = Wish(mask_of(PurposeOfUse, wanted.purposes), wanted.until_ms, wanted.consent_index, asked)
-        patient = None if asked is None else self._book.who(dealing.id, asked.terms.subject)
-        return _Share(self, dealing, wanted, wish, patient or "")
 
     async def list_pieces(self, record: Record) -> words.Pieces:
         """A record's resources from outside, and the root of their tree."""
@@ -323,27 +315,6 @@ class Sharing:
                 self._take_up_grant(dealing, index, grant.lock)
         if orphans:
             await trio.to_thread.run_sync(self._forget, dealing.id, list(orphans))
-
-
-class _Share:
-    """All of each record or nothing; or, where less is wanted or asked for, what fits of it. What policy says of a
-    whole record is the same for all that are alike from outside, and asked once."""
-
-    def __init__(self, sharing: Sharing, dealing: Dealing, wanted: words.Share, wish: Wish, patient: str) -> None:
-        """`patient` is whom the request is about, or empty."""
-        self._sharing, self._dealing, self._wanted, self._wish = sharing, dealing, wanted, wish
-        self._patient = patient
-        self._decided: dict[tuple[object, ...], Verdict] = {}
-
-    async def offers(self, record: Record) -> list[Offer] | DenyReason:
-        selection = selection_of(record, self._wanted, self._wish.asked, self._patient)
-        if selection is not None:
-            return await self._sharing.offers(self._dealing, record, selection, self._wish)
-        info = record.info
-        alike = (info.subjects, info.classes, info.record_class, info.label, info.from_ms, info.until_ms)
-        if (whole := self._decided.get(alike)) is None:
-            whole = self._decided[alike] = decide_whole(self._dealing, record, self._wish)
-        return [Offer(record, whole)] if isinstance(whole, Permitted) else whole
 
 
 def _terms(body: GrantBody, permitted: Permitted) -> GrantTerms:

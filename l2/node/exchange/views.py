@@ -12,7 +12,7 @@ from l2.node.exchange.afterclose import ClosedAccess
 from l2.node.exchange.book import Book
 from l2.node.exchange.cutting import Offer
 from l2.node.exchange.dealing import Dealing
-from l2.node.exchange.logs import grant_has_ended, newest
+from l2.node.exchange.logs import VIEWS_MAX, find_marks, grant_has_ended, newest
 from l2.node.exchange.terms import name_of, names_of
 from l2.records import Piece
 
@@ -24,6 +24,7 @@ __all__ = [
     "fetched_view",
     "grant_views",
     "granted_view",
+    "open_grant_views",
     "piece_view",
     "record_view",
     "request_views",
@@ -94,13 +95,31 @@ def _requests(dealing: Dealing, book: Book, side: int, whose: Side) -> list[word
 
 def grant_views(dealing: Dealing, book: Book, bodies: Bodies) -> list[words.GrantView]:
     """The newest grants of both logs."""
-    return [*_grants(dealing, book, bodies, "own"), *_grants(dealing, book, bodies, "peer")]
+    return [
+        view
+        for side, whose in ((dealing.own, "own"), (dealing.theirs, "peer"))
+        for view in _grants(
+            dealing, book, bodies, "own" if whose == "own" else "peer", newest(dealing.channel, side, GRANT)
+        )
+    ]
 
 
-def _grants(dealing: Dealing, book: Book, bodies: Bodies, whose: Side) -> list[words.GrantView]:
+def open_grant_views(dealing: Dealing, book: Book, bodies: Bodies) -> list[words.GrantView]:
+    """The oldest grants with a body that the peer wrote and we have not confirmed."""
+    indices = find_marks(dealing.channel, dealing.theirs, "unreceipted grants")
+    found: list[words.GrantView] = []
+    for start in range(0, len(indices), VIEWS_MAX):
+        some = _grants(dealing, book, bodies, "peer", indices[start : start + VIEWS_MAX])
+        found += [view for view in some if view.bytes and view.state == "granted"]
+        if len(found) >= VIEWS_MAX:
+            break
+    return found[:VIEWS_MAX]
+
+
+def _grants(dealing: Dealing, book: Book, bodies: Bodies, whose: Side, indices: Sequence[int]) -> list[words.GrantView]:
     side = dealing.own if whose == "own" else dealing.theirs
     views: list[words.GrantView] = []
-    for index in newest(dealing.channel, side, GRANT):
+    for index in indices:
         grant: Any
         terms: Any
         grant, terms = dealing.channel.readers[side].entry(index)

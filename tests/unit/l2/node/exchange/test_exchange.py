@@ -10,6 +10,7 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
 from l2.desk.drafts import AccessDraft, Draft, GrantDraft, ReceiptDraft, RequestDraft, decode_drafts, encode_drafts
 from l2.node.clock import now_ms
+from l2.node.exchange.shares import AlreadyGranted
 from tests.unit.l2.node.exchange.world import YEAR_MS, Side, World, observation
 
 
@@ -266,6 +267,31 @@ async def test_received_records_are_not_ours_to_share_and_unknown_things_say_so(
             await world.share(world.a.exchange.records()[0].record, request_index=5)
         with pytest.raises(LocalError, match="origin"):
             world.a.exchange.records(origin="elsewhere")
+
+
+async def test_what_can_be_shared_of_each_is_and_nothing_twice(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    async with world.running():
+        await world.consent()
+        ids = [bytes.fromhex(await world.record(patient)) for patient in ("anna", "bert")]
+        wanted = words.Share(channel=world.a.id, purposes=("TREAT",))
+        with refused(Fault.NOT_GRANTED):
+            await world.a.exchange.share_all(ids, wanted)
+        assert world.a.exchange.grants(None) == []
+        granted, denied = await world.a.exchange.share_each(ids, wanted)
+        assert isinstance(granted, words.Granted)
+        assert "no consent" in str(denied)
+        again, denied = await world.a.exchange.share_each(ids, wanted)
+        assert isinstance(again, AlreadyGranted)
+        assert len(world.a.exchange.grants(None)) == 1
+        await world.b_knows_all()
+        (left,) = world.b.exchange.grants(None, is_open=True)
+        assert (left.index, left.state) == (granted.grant, "granted")
+        await world.b.exchange.fetch(bytes.fromhex(world.b.id), left.index)
+        assert world.b.exchange.grants(None, is_open=True) == []
+        await world.a.exchange.revoke(bytes.fromhex(world.a.id), granted.grant)
+        anew, _ = await world.a.exchange.share_each(ids, wanted)
+        assert isinstance(anew, words.Granted)
 
 
 def files_with(folder: Path, word: bytes) -> tuple[int, list[Path]]:
