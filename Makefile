@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs clean lock sim mutants fuzz
+.PHONY: help demo test check fix bench docs clean lock sim mutants fuzz hapi
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ mutants: $(STAMP) ## plant bugs in the protocol and show what catches each
 
 fuzz: $(STAMP) ## mutate what every decoder and the session take (FUZZ="--minutes M --seed S"; atheris where installed)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+hapi: ## build HAPI FHIR's server for the tests that ask a real one (Java, Maven)
+	mvn -q -B -f tests/hapi/pom.xml package dependency:copy-dependencies
 
 docs: $(STAMP) ## regenerate docs/reference
 	$(BIN)/python -m tests.architecture.reference
