@@ -16,7 +16,7 @@ from l2.link import LineClosed
 from l2.node.bodies import GATHER_MAX, Download, GrantBody, is_short
 from l2.node.clock import now_ms
 from l2.node.exchange.dealing import Awaited, Dealing, why_void
-from l2.node.exchange.logs import find_marks, find_releases, grant_in_force, stands
+from l2.node.exchange.logs import find_marks, find_releases, grants_in_force, stands
 from l2.node.exchange.opening import Opening
 from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.transfers import Transfers
@@ -98,11 +98,12 @@ class Fetching:
         wanted: Wanted = {}
         ordered = sorted(indices)
         here = self._bodies.records.have_received(dealing.id, ordered)
+        found = grants_in_force(dealing.channel, dealing.theirs, ordered)
         for index, is_here in zip(ordered, here, strict=True):
             if is_here:
                 continue
             try:
-                wanted[index] = _granted(dealing, index)
+                wanted[index] = _granted(dealing, index, found.get(index))
             except (Refused, LocalError) as error:
                 failures[index] = error
             else:
@@ -208,9 +209,8 @@ class Fetching:
         return found
 
 
-def _granted(dealing: Dealing, index: int) -> tuple[Grant, GrantBody]:
-    """A grant that can be fetched. Raises `LocalError`, `Refused` (NOT_GRANTED)."""
-    found = grant_in_force(dealing.channel, dealing.theirs, index)
+def _granted(dealing: Dealing, index: int, found: tuple[Grant, GrantTerms] | None) -> tuple[Grant, GrantBody]:
+    """A grant that can be fetched, if it is in force. Raises `LocalError`, `Refused` (NOT_GRANTED)."""
     if found is None:
         if stands(dealing.channel, dealing.theirs, index, GRANT):
             raise Refused(Fault.NOT_GRANTED, f"grant {index} has ended")

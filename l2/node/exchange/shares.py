@@ -16,7 +16,7 @@ from l2.node.exchange.cutting import Offer, Verdict
 from l2.node.exchange.dealing import Dealing
 from l2.node.exchange.deciding import Wish, decide_whole, find_request
 from l2.node.exchange.learning import Learning
-from l2.node.exchange.logs import grant_in_force
+from l2.node.exchange.logs import grants_in_force
 from l2.node.exchange.reading import Reading
 from l2.node.exchange.sharing import Sharing
 from l2.node.exchange.terms import mask_of, selection_of
@@ -77,11 +77,8 @@ class Shares:
     async def _carried(self, dealing: Dealing) -> set[bytes]:
         """The records of which a grant in force carries something in this channel."""
         shared = await trio.to_thread.run_sync(lambda: [one for _, one in self._book.all_shared(dealing.id)])
-        return {
-            one.record
-            for one in shared
-            if one.grant is not None and grant_in_force(dealing.channel, dealing.own, one.grant) is not None
-        }
+        record_of = {one.grant: one.record for one in shared if one.grant is not None}
+        return {record_of[grant] for grant in grants_in_force(dealing.channel, dealing.own, record_of)}
 
 
 async def _try(share: "_Share", record: Record, carried: set[bytes]) -> list[Offer] | Exception:

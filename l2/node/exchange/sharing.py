@@ -21,7 +21,7 @@ from l2.node.exchange.book import Book, SharedRecord
 from l2.node.exchange.cutting import Cutting, Offer, told_reason
 from l2.node.exchange.dealing import Dealing, why_void
 from l2.node.exchange.deciding import Wish, decide_whole, find_request, judge_of
-from l2.node.exchange.logs import find_marks, grant_has_ended, grant_in_force, grant_of, stands
+from l2.node.exchange.logs import find_marks, grant_has_ended, grant_in_force, grant_of, grants_in_force, stands
 from l2.node.exchange.views import piece_view
 from l2.node.hospital import Hospital
 from l2.protocol.policy import Asked, Permitted
@@ -192,8 +192,8 @@ class Sharing:
         """Release the secrets of all grants that the peer has confirmed; then their bodies are forgotten."""
         dealing.receipted &= dealing.unreleased.keys()
         time_ms, secret_of = now_ms(), self._secrets(dealing)
-        found = [(at, grant_in_force(dealing.channel, dealing.own, at)) for at in sorted(dealing.receipted)]
-        releases = [Release(time_ms, at, secret_of(grant[1].key)) for at, grant in found if grant is not None]
+        found = grants_in_force(dealing.channel, dealing.own, dealing.receipted)
+        releases = [Release(time_ms, at, secret_of(terms.key)) for at, (_, terms) in found.items()]
         ready = [release.grant for release in releases]
         if not ready:
             return
@@ -243,17 +243,12 @@ class Sharing:
     ) -> Callable[[], Iterator[tuple[int, Offered | Refused]]]:
         """Many at once: what stands is settled here, the function that is returned is for a worker thread."""
         secret_of = self._secrets(dealing)
-        standing: list[tuple[int, bytes, bytes]] = []
-        ended: list[tuple[int, Refused]] = []
-        for index in indices:
-            try:
-                grant, terms = self._standing(dealing, index)
-                standing.append((index, grant.lock, secret_of(terms.key)))
-            except Refused as refused:
-                ended.append((index, refused))
+        found = grants_in_force(dealing.channel, dealing.own, indices)
+        standing = [(index, grant.lock, secret_of(terms.key)) for index, (grant, terms) in found.items()]
+        ended = [index for index in indices if index not in found]
 
         def find() -> Iterator[tuple[int, Offered | Refused]]:
-            yield from ended
+            yield from ((index, _not_standing(index)) for index in ended)
             for index, offered in self._bodies.outgoing.find_all(dealing.chain, dealing.id, standing):
                 gone = Refused(Fault.NOT_GRANTED, f"grant {index} has no body here any more")
                 yield index, gone if offered is None else offered
@@ -265,7 +260,7 @@ class Sharing:
         """One of our grants that may be pulled. Raises `Refused` (NOT_GRANTED)."""
         found = grant_in_force(dealing.channel, dealing.own, index)
         if found is None:
-            raise Refused(Fault.NOT_GRANTED, f"grant {index} does not stand")
+            raise _not_standing(index)
         return found
 
     def forget_served(self) -> None:
@@ -315,6 +310,10 @@ class Sharing:
                 self._take_up_grant(dealing, index, grant.lock)
         if orphans:
             await trio.to_thread.run_sync(self._forget, dealing.id, list(orphans))
+
+
+def _not_standing(index: int) -> Refused:
+    return Refused(Fault.NOT_GRANTED, f"grant {index} does not stand")
 
 
 def _terms(body: GrantBody, permitted: Permitted) -> GrantTerms:
