@@ -33,7 +33,7 @@ from l1.rules.evidence import TwoWords, decode_evidence
 from l1.rules.log.entries import Access, AccessTerms, Consent, Entry, Grant, Request
 from l1.rules.state import Hospital
 from l1.rules.transactions import SEALING, Close, Open, Report, account_of, admission_words
-from l2.link import Credentials, Identity, Line, LineClosed, Role, Station, connect, make_certificate
+from l2.link import Credentials, Identity, Line, LineClosed, Role, Station, connect, make_certificate, slot_of
 from l2.protocol.messages import (
     KNOWN,
     Accept,
@@ -97,24 +97,27 @@ class Mallory:
 
     # -- commands: each is called with the fields of its JSON line
 
-    async def open(self, peer: str, deposit: int, bond: int, window_ms: int) -> dict[str, Any]:
-        """Open a channel, and have a line on it."""
+    async def open(self, peer: str, deposit: int, bond: int, window_ms: int, slot: int | None = None) -> dict[str, Any]:
+        """Open a channel, and have a line on it. `slot`: the first byte of its id."""
         victim = await self._reader.hospital(bytes.fromhex(peer))
         assert victim is not None
         tip = await self._reader.sync()
-        opening = Opening(
-            version=VERSION,
-            chain=self._reader.chain,
-            hospitals=(self.id, victim.id),
-            nonce=secrets.token_bytes(32),
-            deposits=(deposit, deposit),
-            bond=bond,
-            window_ms=window_ms,
-            answer_ms=10_000,
-            expires=tip.height + 1_000,
-        )
+        while True:
+            opening = Opening(
+                version=VERSION,
+                chain=self._reader.chain,
+                hospitals=(self.id, victim.id),
+                nonce=secrets.token_bytes(32),
+                deposits=(deposit, deposit),
+                bond=bond,
+                window_ms=window_ms,
+                answer_ms=10_000,
+                expires=tip.height + 1_000,
+            )
+            if slot in (None, slot_of(channel_id(opening))):
+                break
         signature = sign(self._root, Purpose.OPENING, Context(chain=self._reader.chain), encode(opening))
-        line = await self._dial(victim)
+        line = await self._dial(victim, channel_id(opening))
         await line.send(Message.PROPOSE, encode(Propose(opening=opening, signature=signature)))
         kind, payload = await line.receive()
         await line.aclose()
@@ -131,7 +134,7 @@ class Mallory:
         self._nursery.start_soon(pen.listen)
         return {"channel": channel.hex()}
 
-    async def _dial(self, victim: Hospital) -> Line:
+    async def _dial(self, victim: Hospital, channel: bytes) -> Line:
         identity = Identity(
             chain=self._reader.chain,
             hospital=self.id,
@@ -141,14 +144,15 @@ class Mallory:
         )
         station = Station(me=identity, registry=_Chain(self._reader), known={Role.CHANNEL: KNOWN})
         host, _, port = victim.endpoint.rpartition(":")
-        return await connect(station, host, int(port), peer=victim.id, role=Role.CHANNEL)
+        slot = slot_of(channel)
+        return await connect(station, host, int(port), peer=victim.id, role=Role.CHANNEL, slot=slot)
 
     async def _attach(self, victim: Hospital, channel: bytes, heads: Reestablish) -> Line:
         """The peer keeps the channel once it has seen the block that opened it."""
         with trio.fail_after(PATIENCE_S):
             while True:
                 try:
-                    line = await self._dial(victim)
+                    line = await self._dial(victim, channel)
                     await line.send(Message.ATTACH, encode(Attach(channel=channel)))
                     await line.send(Message.REESTABLISH, encode(heads))
                     await line.receive()
@@ -159,7 +163,7 @@ class Mallory:
 
     async def come_back(self, channel: str, peer: str, size: int) -> dict[str, Any]:
         """A line again, to a peer that has started anew; she holds `size` entries of its log, or so she says."""
-        victim, pen = await self._reader.hospital(bytes.fromhex(peer)), self._pen(channel)
+        victim, pen = await self._reader.hospital(bytes.fromhex(peer)), self.pen(channel)
         assert victim is not None
         held, own = pen.head_heard(size), pen.frontier
         heads = Reestablish(own.size, own.root(), held.size, held.root, 0)
@@ -169,7 +173,7 @@ class Mallory:
 
     async def words(self, channel: str, size: int) -> dict[str, Any]:
         """What the peer signed at that size, first and last: evidence."""
-        heard = self._pen(channel).heard[size]
+        heard = self.pen(channel).heard[size]
         return {"evidence": encode(TwoWords(first=heard[0], second=heard[-1])).hex(), "count": len(heard)}
 
     async def report(self, channel: str, evidence: str) -> dict[str, Any]:
@@ -180,41 +184,41 @@ class Mallory:
     async def wait(self, channel: str, size: int) -> dict[str, Any]:
         """Until the peer's log has come so far."""
         with trio.fail_after(PATIENCE_S):
-            while self._pen(channel).peer.size < size:  # noqa: ASYNC110 - it is for a demo
+            while self.pen(channel).peer.size < size:  # noqa: ASYNC110 - it is for a demo
                 await trio.sleep(POLL_S)
         return {}
 
     async def request(self, channel: str, count: int = 1, spent: int = 0) -> dict[str, Any]:
         """Entries that harm nobody; `spent` is what she says that she paid."""
         entries: list[Entry] = [Request(time=now_ms(), emergency=False) for _ in range(count)]
-        return {"index": await self._pen(channel).say(entries, [request_terms() for _ in entries], spent=spent)}
+        return {"index": await self.pen(channel).say(entries, [request_terms() for _ in entries], spent=spent)}
 
     async def twice(self, channel: str, spent: int = 0) -> dict[str, Any]:
         """Two words at one size of her log: with other entries, or with another total."""
         entry = Request(time=now_ms(), emergency=False)
-        await self._pen(channel).say([entry], [request_terms()], keep=False)
-        await self._pen(channel).say([entry], [request_terms(purpose=0 if spent else 1)], spent=spent)
+        await self.pen(channel).say([entry], [request_terms()], keep=False)
+        await self.pen(channel).say([entry], [request_terms(purpose=0 if spent else 1)], spent=spent)
         return {}
 
     async def fork(self, channel: str) -> dict[str, Any]:
         """One request for the peer, and a proof for somebody else that stands in another log."""
         await self.request(channel)
-        return self._pen(channel).other_log(2)
+        return self.pen(channel).other_log(2)
 
     async def fall(self, channel: str) -> dict[str, Any]:
         """She has seen less of the peer's log than she said before."""
         entry = Request(time=now_ms(), emergency=False)
-        await self._pen(channel).say([entry], [request_terms()], seen_size=0, seen_root=EMPTY_ROOT)
+        await self.pen(channel).say([entry], [request_terms()], seen_size=0, seen_root=EMPTY_ROOT)
         return {}
 
     async def access(self, channel: str, grant: int, purpose: int = 0) -> dict[str, Any]:
         """Open a record, whether or not she may."""
         terms = AccessTerms(practitioner=b"p" * 16, role=0, purpose=purpose)
-        return {"index": await self._pen(channel).say([Access(time=now_ms(), grant=grant)], [terms])}
+        return {"index": await self.pen(channel).say([Access(time=now_ms(), grant=grant)], [terms])}
 
     async def grant(self, channel: str) -> dict[str, Any]:
         """Grant a record whose key she will keep."""
-        pen, time_ms = self._pen(channel), now_ms()
+        pen, time_ms = self.pen(channel), now_ms()
         at = pen.frontier.size + (1 if pen.peer.size else 0)
         entries: list[Entry] = [
             Consent(time=time_ms),
@@ -226,12 +230,12 @@ class Mallory:
 
     async def close_stale(self, channel: str) -> dict[str, Any]:
         """Close alone with the first thing that she signed."""
-        first = self._pen(channel).first
+        first = self.pen(channel).first
         close = Close(channel=bytes.fromhex(channel), own=first, peer=None, lost=False)
         included = await self._reader.send(self._root, close)
         return {"height": included.height}
 
-    def _pen(self, channel: str) -> Pen:
+    def pen(self, channel: str) -> Pen:
         return self._pens[bytes.fromhex(channel)]
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import trio
+
 from client.demo.mallory_words import request_terms
 from l1.ground.codec import encode
 from l1.ground.faults import Refused
@@ -43,6 +45,8 @@ class Pen:
         self.peer = EMPTY_HEAD
         self.heard: dict[int, list[Signed]] = {}
         self._seen = EMPTY_HEAD
+        self.acknowledged = 0  # entries of hers
+        self.news = trio.Event()  # of the peer's next words
 
     async def listen(self) -> None:
         """Note how far the peer's log has come, for as long as the peer speaks to her."""
@@ -52,11 +56,14 @@ class Pen:
                 for kind, payload in await line.receive_many():
                     if kind == Message.BATCH:
                         signed = decode_batch(bytes(payload)).commitment
-                        self.peer = decode_commitment(signed.body).head
+                        said = decode_commitment(signed.body)
+                        self.peer, self.acknowledged = said.head, said.seen_size
                         self.heard.setdefault(self.peer.size, []).append(signed)
                     elif kind == Message.RESUME_ASK:
                         height = decode_resume_ask(bytes(payload)).height
                         await line.send(Message.RESUME_GIVEN, encode(ResumeGiven(resume=self._resume(height))))
+                self.news.set()
+                self.news = trio.Event()
         except (LineClosed, Refused):
             return
 
@@ -125,6 +132,18 @@ class Pen:
 
     async def say(self, entries: Sequence[Entry], terms: Sequence[Terms], *, keep: bool = True, **changes: Any) -> int:
         """Send a batch; the index of its first entry after the `seen`. `keep` False: she will deny it."""
+        message, end = self.write(entries, terms, keep=keep, **changes)
+        await self.send([message])
+        return end - len(entries)
+
+    async def send(self, batches: Sequence[bytes]) -> None:
+        """Send what was written."""
+        await self._line.send_many([(Message.BATCH, batch) for batch in batches])
+
+    def write(
+        self, entries: Sequence[Entry], terms: Sequence[Terms], *, keep: bool = True, **changes: Any
+    ) -> tuple[bytes, int]:
+        """A batch, signed, and the size of her log after it."""
         said = list(entries)
         if self.peer.size > self._seen.size and "seen_size" not in changes:
             said.insert(0, Seen(time=said[0].time, size=self.peer.size, root=self.peer.root))
@@ -135,7 +154,6 @@ class Pen:
         before = self.frontier
         after, _ = before.extend(leaf_hashes(publics, privates, self._salts.span(before.size, len(said))))
         signed = self.commitment(after, seen, **changes)
-        await self._line.send(Message.BATCH, encode_batch(publics, privates, signed))
         if keep:
             self.frontier, self._seen, self.first = after, seen, self.first or signed
-        return after.size - len(entries)
+        return encode_batch(publics, privates, signed), after.size

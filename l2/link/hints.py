@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 __all__ = ["HELLO_PEEK_BYTES", "Peeked", "SLOTS", "name_of_slot", "peek_slot", "slot_of"]
 
-SLOTS = 256
+SLOTS = 256  # enough to spread channels over 16 processes evenly, and no more of an id is said
 HELLO_PEEK_BYTES = 8 * 1024  # a ClientHello has some hundred bytes, with post-quantum keys two thousand
 
 _SUFFIX = b".slot.interward.invalid"

@@ -15,7 +15,7 @@ from l1.serving import ask_password, check_url, first_of, is_of_disk, log_to_std
 from l2.node.doctor import examine
 from l2.node.folder import PIN, Config, Folder, HsmConfig, make_folder
 from l2.node.hub.front import run_hub
-from l2.node.hub.worker import Place, Secrets, run_worker
+from l2.node.hub.worker import Place, read_secrets, run_worker
 from l2.node.keys import Hsm, HsmSigner
 from l2.node.offline import close_from_folder
 from l2.node.parts import WORKERS_MAX, Part
@@ -129,7 +129,7 @@ def _work(arguments: argparse.Namespace) -> int:
         lock=arguments.lock,
     )
     try:
-        secrets = msgspec.json.decode(sys.stdin.buffer.read(), type=Secrets)
+        secrets = read_secrets(sys.stdin.buffer)
         trio.run(run_worker, Folder(Path(arguments.folder)), place, secrets)
     except Exception as error:
         if (said := _said(error)) is None:

@@ -27,6 +27,7 @@ LIMITS = (
     "l2/protocol/limits.py",
     "l2/records/limits.py",
     "l2/link/line.py",
+    "l2/link/hints.py",
 )
 
 

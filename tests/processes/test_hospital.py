@@ -88,6 +88,7 @@ def other_certificate(folder: Path) -> None:
         (replace("hospital.toml", 'listen = "127.0.0.1:0"', 'listen = "here"'), "'here' is not host:port", "example"),
         (replace("hospital.toml", 'desk = "127.0.0.1:0"', 'desk = "x:70000"'), "'x:70000' is not host:port", "example"),
         (replace("hospital.toml", NOWHERE, "nonsense"), "the chain at nonsense", "URL"),
+        (replace("hospital.toml", "workers = 1", "workers = 17"), "Expected `int` <= 16 - at `$.workers`", "Correct"),
         (spoil("desk.token", b"short"), "token is too short", "desk.token"),
         (lambda folder: (folder / "desk.token").unlink(), "desk.token cannot be read", ""),
         (spoil("channels.mdb", b"rubbish" * 4096), "channels.mdb is damaged", "restore"),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from l1.ground.faults import Fault, LocalError, Refused
@@ -70,6 +70,12 @@ async def _on_system(_: Request, error: Exception) -> Response:
     return refusal(LocalError(f"the system refused ({error})", "Look at the disk's space and rights."), 503)
 
 
+async def _on_gone(request: Request, _: Exception) -> Response:
+    """Whoever asked went away in the middle of the question; there is nobody to answer."""
+    log.debug("a desk went away", path=request.url.path)
+    return Response(status_code=400)
+
+
 async def _on_bug(request: Request, error: Exception) -> Response:
     """Ours, not the desk's: it goes to the log with its trace, and to the desk without."""
     log.error("a request failed inside", path=request.url.path, method=request.method, exc_info=error)
@@ -93,5 +99,6 @@ HANDLERS = {
     ExceptionGroup: _on_group,
     HTTPException: _on_http,
     OSError: _on_system,
+    ClientDisconnect: _on_gone,
     Exception: _on_bug,
 }

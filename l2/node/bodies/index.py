@@ -42,7 +42,8 @@ class Index:
         """Raises `LocalError` for a newer schema, a wrong key or a file that is none of ours."""
         assert len(kek) == KEY_BYTES
         self._entropy, self._is_shared = entropy, is_shared
-        check_whole(path, _REMEDY)
+        if not is_shared:  # while others write, pages change under who reads them raw; who opens it alone has looked
+            check_whole(path, _REMEDY)
         try:
             self._env = lmdb.open(
                 str(path),

@@ -1,7 +1,7 @@
 """The one address of a hub: accept, look for a hint without taking a byte, hand the connection to its worker.
 
-It holds no key and understands no message. Who has not proved who he is counts here, for all workers together, from the
-first byte until his worker knows him or has let him go. docs/spec/line.md, LINE-15.
+It understands no message, and takes no byte of any. Who has not proved who he is counts here, for all workers together,
+from the first byte until his worker knows him or has let him go. docs/spec/line.md, LINE-15.
 """
 
 import itertools

@@ -27,19 +27,23 @@ class Handing:
     """The front's end, to one worker."""
 
     def __init__(self, end: socket.socket) -> None:
-        self._end = trio.socket.from_stdlib_socket(end)
+        end.setblocking(False)
+        self._plain, self._end = end, trio.socket.from_stdlib_socket(end)
 
     async def hand(self, ticket: int, connection: trio.SocketStream) -> None:
-        """Hand a connection over; the caller closes its own descriptor. Raises `OSError` when the worker is gone."""
+        """Hand a connection over; the caller closes its own descriptor. Raises `OSError` when the worker is gone, or
+        takes nothing."""
         rights = array.array("i", [connection.socket.fileno()])
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
-        await self._end.sendmsg([ticket.to_bytes(TICKET_BYTES, "big")], control)
+        # Never waits: there is room for all that are unsettled, and whoever takes none of them is as good as gone.
+        self._plain.sendmsg([ticket.to_bytes(TICKET_BYTES, "big")], control)
+        await trio.lowlevel.checkpoint()
 
     async def returned(self) -> int | None:
         """The next ticket that comes back; None when the worker is gone."""
         try:
             ticket = await self._end.recv(TICKET_BYTES)
-        except OSError:
+        except (OSError, trio.ClosedResourceError):
             return None
         return int.from_bytes(ticket, "big") if ticket else None
 

@@ -1,6 +1,6 @@
 """One answer out of the workers' answers: lists are joined, figures are told apart, a status speaks for all. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,11 +26,12 @@ def join_log(answers: Sequence[bytes], most: int) -> bytes:
     return msgspec.json.encode(entries[:most])
 
 
-def join_status(answers: Sequence[bytes], workers: Sequence[words.WorkerView]) -> words.Status:
-    """`answers` are those of the workers that are ready, the first one's first if it is; there is one at least."""
-    found = [msgspec.json.decode(answer, type=words.Status) for answer in answers]
+def join_status(answers: Mapping[int, bytes], workers: Sequence[words.WorkerView]) -> words.Status:
+    """`answers` are those of the workers that gave one, at least one, the first one's first if it did."""
+    found = [msgspec.json.decode(answer, type=words.Status) for answer in answers.values()]
     first = found[0]
-    away = [one.number for one in workers if one.state != "ready"]
+    shown = [one if one.number in answers else msgspec.structs.replace(one, state="starting") for one in workers]
+    away = [one.number for one in shown if one.number not in answers]
     waits = [f"worker {number} is being started again: its channels wait" for number in away]
     return msgspec.structs.replace(
         first,
@@ -42,7 +43,7 @@ def join_status(answers: Sequence[bytes], workers: Sequence[words.WorkerView]) -
         warnings=tuple(dict.fromkeys([*waits, *(warning for one in found for warning in one.warnings)])),
         waiting=next((one.waiting for one in found if one.waiting is not None), None),
         resuming=tuple(sentence for one in found for sentence in one.resuming),
-        workers=tuple(workers),
+        workers=tuple(shown),
     )
 
 
@@ -83,11 +84,11 @@ def join_towers(answers: Sequence[bytes]) -> list[TowerView]:
     return list(by_tower.values())
 
 
-def join_figures(answers: Sequence[tuple[int, bytes]]) -> bytes:
+def join_figures(answers: Mapping[int, bytes]) -> bytes:
     """Figures for Prometheus: those of a worker bear its number, those of a channel are the channel's."""
     about: dict[str, list[str]] = {}
     samples: dict[str, list[str]] = {}
-    for number, answer in answers:
+    for number, answer in answers.items():
         for line in answer.decode().splitlines():
             name = line.split(" ")[2] if line.startswith("# ") else line.partition(" ")[0].partition("{")[0]
             if line.startswith("# "):

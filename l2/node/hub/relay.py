@@ -6,7 +6,7 @@ refused: half a list would not be told from a whole one. `status` alone answers 
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx
@@ -221,16 +221,21 @@ class Relay:
     async def towers(self, request: Request) -> Response:
         return json_answer(merging.join_towers(await self._ask_all(_target(request))))
 
-    async def status(self, _: Request) -> Response:
-        views = self._workers.views()
-        ready = [view.number for view in views if view.state == "ready"]
-        if not ready:
+    async def _ask_who_is_there(self, target: str) -> dict[int, bytes]:
+        """The answers of the workers that give one. Raises `WorkerAway` where none does."""
+        found: dict[int, bytes] = {}
+        for home in range(self._workers.count):
+            with suppress(WorkerAway):
+                found[home] = await self._ask(home, target)
+        if not found:
             raise WorkerAway("no worker is ready", "Ask again in some seconds; the hospital's log says why.")
-        return json_answer(merging.join_status([await self._ask(home, "/v1/status") for home in ready], views))
+        return found
 
-    async def metrics(self, _: Request) -> Response:
-        ready = [view.number for view in self._workers.views() if view.state == "ready"]
-        found = [(home, await self._ask(home, "/metrics")) for home in ready]
+    async def status(self, request: Request) -> Response:
+        return json_answer(merging.join_status(await self._ask_who_is_there(_target(request)), self._workers.views()))
+
+    async def metrics(self, request: Request) -> Response:
+        found = await self._ask_who_is_there(_target(request))
         return Response(merging.join_figures(found), media_type=FIGURES_TYPE)
 
     async def events(self, _: Request) -> Response:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import msgspec
@@ -28,7 +29,7 @@ from l2.node.parts import Part, lock_of
 from l2.node.run import Doors, at_work
 from l2.node.siblings import Ask, Siblings
 
-__all__ = ["Place", "Secrets", "run_worker", "socket_of"]
+__all__ = ["Place", "Secrets", "read_secrets", "run_worker", "socket_of"]
 
 ASK_S = 120.0  # as long as a desk waits: a sibling may wait for a block
 TURN = "turn"  # who holds this file's lock may take the next nonce of the hospital's keys
@@ -63,6 +64,18 @@ def socket_of(sockets: Path, number: int) -> Path:
     return sockets / str(number)
 
 
+def read_secrets(stream: BinaryIO) -> Secrets:
+    """What the front hands over, to its end. Raises `LocalError`."""
+    try:
+        return msgspec.json.decode(stream.read(), type=Secrets)
+    except msgspec.DecodeError:
+        raise _not_ours("no front gives it the hospital's secrets") from None
+
+
+def _not_ours(cause: str) -> LocalError:
+    return LocalError(cause, "Workers are started by `interward hospital run` alone.")
+
+
 async def run_worker(folder: Folder, place: Place, secrets: Secrets) -> None:
     """Keep this part of the channels until a signal, or until the front has ended. Raises `LocalError`."""
     _check_lock(folder, place)
@@ -89,7 +102,7 @@ def _check_lock(folder: Folder, place: Place) -> None:
     except OSError:
         ours = False
     if not ours:
-        raise LocalError(f"{path} is not held by this worker", "Workers are started by `interward hospital run` alone.")
+        raise _not_ours(f"{path} is not held by this worker")
 
 
 def _bind(path: Path) -> socket.socket:

@@ -45,7 +45,7 @@ class _Worker:
     def __init__(self, number: int) -> None:
         self.number, self.restarts, self.since_ms = number, 0, 0
         self.process: trio.Process | None = None
-        self.is_ready = False
+        self.is_ready = self.was_ready = False
         self.said: dict[str, Any] = {}
 
 
@@ -104,18 +104,18 @@ class Workers:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take_tickets, hand)
-                with trio.fail_after(READY_S):
+                with trio.move_on_after(READY_S) as scope:
                     await _hear(worker, process)
                 if worker.said.get("ready"):
                     worker.is_ready = True
-                    if worker.restarts == 0:
+                    if not worker.was_ready:
+                        worker.was_ready = True
                         task_status.started()
                     await _hear(worker, process)
+                elif scope.cancelled_caught:
+                    process.kill()
                 status = await process.wait()
                 nursery.cancel_scope.cancel()
-        except trio.TooSlowError:
-            process.kill()
-            status = await process.wait()
         finally:
             worker.is_ready = False
             del self._hands[worker.number]
@@ -123,6 +123,7 @@ class Workers:
             hand.close()  # not before: a worker without its front ends as well, but not well
             self.door.forget(worker.number)
         if (error := worker.said.get("error")) is not None:
+            log.error("a worker could not go on", worker=worker.number, why=error)
             raise LocalError(f"worker {worker.number}: {error}")
         return status
 
