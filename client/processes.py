@@ -20,7 +20,7 @@ import trio
 
 from l1.ground.faults import LocalError
 
-__all__ = ["Node", "free_port", "run_once", "start_node"]
+__all__ = ["Node", "cpu_s_of", "free_port", "run_once", "start_node"]
 
 READY_S = 60.0  # Argon2id and a slow disk included
 STOP_S = 20.0  # a node finishes its batch, then ends; longer means that it hangs
@@ -42,6 +42,12 @@ def free_port() -> int:
     raise LocalError("no port of loopback is free", "End what listens on ports from 10000 to 32000.")
 
 
+def cpu_s_of(pid: int) -> float:
+    """Processor time of a process so far: user and system. Source: proc(5), /proc/PID/stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Node:
     """A running node. `ready` is what it said of itself when it began to listen."""
 
@@ -60,9 +66,7 @@ class Node:
         return self._process.returncode is None
 
     def cpu_s(self) -> float:
-        """Processor time so far: user and system. Source: proc(5), /proc/PID/stat."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s_of(self.pid)
 
     @property
     def pid(self) -> int:

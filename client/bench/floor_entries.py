@@ -12,6 +12,8 @@ from l1.rules.log.entries import (
     CONSENT_BASIS,
     Access,
     AccessTerms,
+    Consent,
+    ConsentTerms,
     Entry,
     Grant,
     GrantTerms,
@@ -21,9 +23,9 @@ from l1.rules.log.entries import (
     Revoke,
     Terms,
 )
-from l2.desk.drafts import AccessDraft, GrantDraft, ReceiptDraft, RequestDraft, RevokeDraft
+from l2.desk.drafts import AccessDraft, ConsentDraft, GrantDraft, ReceiptDraft, RequestDraft, RevokeDraft
 
-__all__ = ["entries_of"]
+__all__ = ["entries_of", "entry_of"]
 
 NOW_MS = 1_800_000_000_000
 PATIENTS = 24
@@ -40,19 +42,32 @@ def entries_of(updates: int, batch: int, seed: int) -> list[tuple[Sequence[Entry
     chance = random.Random(seed)  # noqa: S311 - what digests and handles are does not matter here
     batches: list[tuple[Sequence[Entry], Sequence[Terms]]] = []
     for _ in range(-(-updates // batch)):
-        made = [_entry(draft, chance) for draft in stream.take(batch)]
+        made = [entry_of(draft, chance, NOW_MS) for draft in stream.take(batch)]
         batches.append(([entry for entry, _ in made], [terms for _, terms in made if terms is not None]))
     return batches
 
 
-def _entry(draft: Any, chance: random.Random) -> tuple[Entry, Terms | None]:
+def entry_of(draft: Any, chance: random.Random, now_ms: int) -> tuple[Entry, Terms | None]:
+    """What a hospital would make of the draft, but for whom it is about."""
     match draft:
         case AccessDraft():
-            return Access(NOW_MS, draft.grant), AccessTerms(chance.randbytes(16), draft.role, draft.purpose)
+            return Access(now_ms, draft.grant), AccessTerms(chance.randbytes(16), draft.role, draft.purpose)
         case ReceiptDraft():
-            return Receipt(NOW_MS, draft.grant), None
+            return Receipt(now_ms, draft.grant), None
         case RevokeDraft():
-            return Revoke(NOW_MS, draft.grant), None
+            return Revoke(now_ms, draft.grant), None
+        case ConsentDraft():
+            said = ConsentTerms(
+                chance.randbytes(16),
+                draft.permit,
+                draft.purposes,
+                draft.classes,
+                draft.label_ceiling,
+                draft.from_ms,
+                draft.until_ms,
+                draft.digest,
+            )
+            return Consent(now_ms), said
         case RequestDraft():
             asked = RequestTerms(
                 chance.randbytes(16),
@@ -64,7 +79,7 @@ def _entry(draft: Any, chance: random.Random) -> tuple[Entry, Terms | None]:
                 draft.data_to_ms,
                 b"",
             )
-            return Request(NOW_MS, draft.emergency), asked
+            return Request(now_ms, draft.emergency), asked
         case GrantDraft():
             terms = GrantTerms(
                 chance.randbytes(32),
@@ -79,5 +94,5 @@ def _entry(draft: Any, chance: random.Random) -> tuple[Entry, Terms | None]:
                 draft.from_ms,
                 draft.until_ms,
             )
-            return Grant(NOW_MS, CONSENT_BASIS, draft.consent, None, draft.fee, chance.randbytes(32)), terms
+            return Grant(now_ms, CONSENT_BASIS, draft.consent, None, draft.fee, chance.randbytes(32)), terms
     raise AssertionError(f"{type(draft).__name__} is not in the stream")

@@ -28,12 +28,14 @@ from client.driver import Measured
 from client.progress import Advance
 from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
+from l2.desk.desk import Wait
 from l2.desk.drafts import DRAFTS_MAX, Draft
 from l2.protocol.limits import BATCH_ENTRIES_AIM
 
 __all__ = [
     "Figures",
     "collect_garbage",
+    "found_encounters",
     "groundwork",
     "open_channels",
     "percentile",
@@ -84,7 +86,9 @@ async def open_channels(a: Hospital, b: Hospital, count: int = 1) -> list[str]:
 async def groundwork(a: Hospital, b: Hospital, channel: str, total: int, seed: int) -> tuple[Stream, Stream]:
     """What A and B can write `total` updates about: consents at both, a grant for each encounter at the other, and some
     grants of their own that they can take back."""
-    encounters = Workload(_found(seed), seed, now_ms=now_ms()).next_encounters(max(1, total // UPDATES_PER_ENCOUNTER))
+    encounters = Workload(found_encounters(seed), seed, now_ms=now_ms()).next_encounters(
+        max(1, total // UPDATES_PER_ENCOUNTER)
+    )
     time_ms = now_ms()
     patients = list(dict.fromkeys(encounter.patient for encounter in encounters))
     consents = [
@@ -110,16 +114,16 @@ async def groundwork(a: Hospital, b: Hospital, channel: str, total: int, seed: i
 
 
 @lru_cache(maxsize=1)  # many channels are measured on the same patients
-def _found(seed: int) -> list[Encounter]:
+def found_encounters(seed: int) -> list[Encounter]:
     files = generate_patients(seed, PATIENTS)
     return [found for file in files for found in find_encounters(file.content, file.name)]
 
 
-async def write(hospital: Hospital, channel: str, drafts: Sequence[Draft]) -> list[int]:
+async def write(hospital: Hospital, channel: str, drafts: Sequence[Draft], wait: Wait = "receipt") -> list[int]:
     """Write drafts; the indices at which they stand."""
     indices: list[int] = []
     for at in range(0, len(drafts), DRAFTS_MAX):
-        written = await hospital.desk.append(channel, drafts[at : at + DRAFTS_MAX])
+        written = await hospital.desk.append(channel, drafts[at : at + DRAFTS_MAX], wait=wait)
         indices += indices_of(written.runs)
     if len(indices) != len(drafts):
         raise LocalError("the hospital did not write all that it was given", "Report this as a bug.")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from client.output import Result, rows_table, verb
+from l2.desk.words import WORKERS_MAX
 
 __all__ = ["bench"]
 
@@ -110,6 +111,40 @@ async def channels(counts: Sequence[int], updates: int, seed: int) -> Result:
     data = await _measure(partial(bench_channels, counts=counts, updates=updates, seed=seed))
     rows = [(row["channels"], f"{row['updates_per_s']:,}", row["ratio"]) for row in data["rows"]]
     return Result(data, rows_table("Channels", ("channels", "updates a second", "ratio"), rows))
+
+
+@verb(bench, "hub")
+@click.option(
+    "--workers",
+    "counts",
+    type=click.IntRange(1, WORKERS_MAX),
+    multiple=True,
+    default=(1, 2),
+    show_default=True,
+    help="Processes of the hospital that is measured; may be given several times, each is a run.",
+)
+@click.option("--channels", type=click.IntRange(1, 256), default=8, show_default=True, help="Between it and its peer.")
+@click.option("--updates", type=click.IntRange(1), default=800_000, show_default=True, help="Of all channels together.")
+@BATCH
+@SEED
+async def hub(counts: Sequence[int], channels: int, updates: int, batch: int, seed: int) -> Result:
+    """Updates a second that a hospital of several workers takes in, from a peer that sends what it signed before."""
+    from client.bench.hub import bench_hub
+
+    run = partial(bench_hub, counts=counts, channels=channels, updates=updates, batch=batch, seed=seed)
+    data = await _measure(run)
+    rows = [
+        (
+            row["workers"],
+            f"{row['updates_per_s']:,}",
+            row["ratio"],
+            f"{row['cpu_us_per_update']['hub']} / {row['cpu_us_per_update']['peer']}",
+            ", ".join(map(str, row["busy"])),
+        )
+        for row in data["rows"]
+    ]
+    columns = ("workers", "updates a second", "ratio", "CPU an update, hub / peer, µs", "cores that each worker used")
+    return Result(data, rows_table("Hub", columns, rows))
 
 
 @verb(bench, "latency")

@@ -17,7 +17,7 @@ from l1.serving import first_of
 
 VERBS = {
     "demo": [],
-    "bench": ["channel", "channels", "latency", "log", "chain", "floor", "records", "all"],
+    "bench": ["channel", "channels", "hub", "latency", "log", "chain", "floor", "records", "all"],
     "chain": ["init", "run", "follow", "status", "block", "tx", "account", "pay", "hospital", "parameters", "verify"],
     "hospital": ["init", "run", "status", "backup", "restore", "doctor", "keys", "tower"],
     "channel": ["open", "list", "show", "explain", "deposit", "checkpoint", "close", "challenge", "settle"],
