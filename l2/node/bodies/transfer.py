@@ -43,7 +43,9 @@ __all__ = ["Gathering", "Turn", "begin_pull", "gather", "pull", "pull_turn"]
 UNIT_CHUNKS = CHUNKS_PER_MESSAGE  # about a megabyte: one request, and one message
 DEPTH_MIN, DEPTH_MAX = 2, 16  # requests under way on one line
 QUEUE_MESSAGES = 1  # that have come and wait to be written; then the line is not read
-TURN_UNITS = 16  # 15 MiB: then whoever else waits for a line has it
+TURN_CHUNKS = 240  # 15 MiB: then whoever else waits for a line has it
+SURE_CHUNKS = 128  # 8 MiB that came since a cut: one chunk more may be under way
+SLOW_BYTES_S = 20_000_000  # a hospital's line: what it carries in a round trip may be under way always
 RATE_BYTES_S = 400_000_000  # the fastest that a line is expected to be: with a round trip's time it gives the window
 
 
@@ -52,46 +54,76 @@ Unit = tuple[tuple[int, int], ...]
 
 
 class Turn:
-    """What several lines share of one download: which chunks nobody has asked for yet, and how deep to ask."""
+    """What several lines share of one download: which chunks nobody has asked for yet, and how far ahead to ask.
+
+    A download that was cut before may be cut again: it begins carefully (PULL-11), on one line; `sure` is set once it
+    has come as far as any other begins.
+    """
 
     def __init__(self, download: Download, progress: Callable[[int], None] = lambda _: None) -> None:
-        self.download, self.progress = download, progress
-        self.depth = DEPTH_MIN
-        self._free = deque(_units(download.missing))
+        self.download = download
+        self._progress = progress
+        self._free = deque(_ranges(sorted(download.missing)))
+        self._depth = DEPTH_MIN
+        self._slow = 1  # chunks ahead that a slow line needs, whatever happened before
+        self._came = 0
+        self.is_learned = False
         self.accepting = trio.Lock()
+        self.sure = trio.Event()
+        if len(download.missing) == chunk_count(download.body.cipher_size):
+            self.sure.set()
 
-    def take(self) -> Unit | None:
-        """The next unit, or None when all are asked for."""
-        return self._free.popleft() if self._free else None
+    def take(self, room: int) -> Unit | None:
+        """The next unit, of at most so many chunks; None when all is asked for."""
+        unit: list[tuple[int, int]] = []
+        while room and self._free:
+            first, end = self._free.popleft()
+            past = min(end, first + room)
+            unit.append((first, past))
+            room -= past - first
+            if past < end:
+                self._free.appendleft((past, end))
+        if not self._free:
+            self.sure.set()  # nothing is left to be careful about
+        return tuple(unit) or None
 
     def give_back(self, units: Sequence[Unit]) -> None:
         """Asked for on a line that broke."""
-        self._free.extendleft(reversed(units))
+        self._free.extendleft(reversed([one for unit in units for one in unit]))
 
     @property
     def is_exhausted(self) -> bool:
         return not self._free
 
+    @property
+    def window(self) -> int:
+        """[PULL-10, 11] How many chunks one line may have under way."""
+        full = self._depth * UNIT_CHUNKS
+        return full if self.sure.is_set() else min(full, max(1, self._slow, self._came // SURE_CHUNKS))
+
     def learn(self, round_trip_s: float) -> None:
         """[PULL-10] The window is what a fast line carries in twice the time that an answer takes to come."""
+        self.is_learned = True
         window = RATE_BYTES_S * round_trip_s * 2
-        self.depth = min(DEPTH_MAX, max(DEPTH_MIN, round(window / (UNIT_CHUNKS * SEALED_CHUNK_BYTES))))
+        self._depth = min(DEPTH_MAX, max(DEPTH_MIN, round(window / (UNIT_CHUNKS * SEALED_CHUNK_BYTES))))
+        self._slow = round(SLOW_BYTES_S * round_trip_s / SEALED_CHUNK_BYTES)
+
+    def came(self, chunks: int, size: int) -> None:
+        """They are verified and written."""
+        self._came += chunks
+        if self._came >= SURE_CHUNKS * UNIT_CHUNKS:
+            self.sure.set()
+        self._progress(size)
 
 
-def _units(missing: set[int]) -> list[Unit]:
-    """Missing chunks in requests of a few, each as ranges."""
-    ordered = sorted(missing)
-    return [_ranges(ordered[at : at + UNIT_CHUNKS]) for at in range(0, len(ordered), UNIT_CHUNKS)]
-
-
-def _ranges(indices: Sequence[int]) -> Unit:
+def _ranges(indices: Sequence[int]) -> list[tuple[int, int]]:
     ranges: list[tuple[int, int]] = []
     for index in indices:
         if ranges and ranges[-1][1] == index:
             ranges[-1] = (ranges[-1][0], index + 1)
         else:
             ranges.append((index, index + 1))
-    return tuple(ranges)
+    return ranges
 
 
 async def begin_pull(line: RecordsLine, download: Download) -> float:
@@ -149,25 +181,30 @@ class _Lane:
                 await self._ask()
                 if self._due <= 0:
                     return
+                began = trio.current_time()
                 payload = await _expect(self._line, CHUNKS)
+                if not self._turn.is_learned:
+                    self._turn.learn(trio.current_time() - began)
                 self._due -= _chunks_in(payload)
                 await self._came_in.send(payload)
 
     async def _ask(self) -> None:
         turn = self._turn
         fresh: list[Unit] = []
-        while self._may_ask(len(fresh)) and (unit := turn.take()) is not None:
+        while (room := self._room()) > 0 and (unit := turn.take(room)) is not None:
             fresh.append(unit)
+            self._asked += _size(unit)
+            self._due += _size(unit)
         if fresh:
             self.under_way.extend(fresh)
-            self._asked += len(fresh)
-            self._due += sum(map(_size, fresh))
             download = turn.download
             await self._line.send_many([(PULL, encode(Pull(download.channel, download.grant, None, u))) for u in fresh])
 
-    def _may_ask(self, fresh: int) -> bool:
-        over = self._asked + fresh >= TURN_UNITS and self._others_wait()
-        return not over and self._due + fresh * UNIT_CHUNKS < self._turn.depth * UNIT_CHUNKS
+    def _room(self) -> int:
+        """How many chunks the next request may be for: half of the window, so that another one is on its way."""
+        over = self._asked >= TURN_CHUNKS and self._others_wait()
+        window = self._turn.window
+        return 0 if over or self._due >= window else min(max(1, window // 2), UNIT_CHUNKS)
 
     async def keep(self) -> None:
         """Verify and write, all that has come at once."""
@@ -180,8 +217,9 @@ class _Lane:
                         payloads.append(self._came.receive_nowait())
                 async with turn.accepting:
                     size = await trio.to_thread.run_sync(_take_group, turn.download, payloads)
-                self._note(sum(map(_chunks_in, payloads)))
-                turn.progress(size)
+                count = sum(map(_chunks_in, payloads))
+                self._note(count)
+                turn.came(count, size)
 
     def _note(self, count: int) -> None:
         self._kept += count
@@ -219,7 +257,8 @@ async def pull(line: RecordsLine, download: Download, progress: Callable[[int], 
         return
     round_trip_s = await begin_pull(line, download)
     turn = Turn(download, progress)
-    turn.learn(round_trip_s)
+    if round_trip_s:
+        turn.learn(round_trip_s)
     await pull_turn(line, turn)
     await trio.to_thread.run_sync(download.complete)
 

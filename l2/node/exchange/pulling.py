@@ -43,13 +43,14 @@ class Pulls:
         """Fetch what is missing of a download and make it durable. Raises `Refused`, `LineClosed`, `LocalError`."""
         round_trip_s = await self._with_line(peer, download.channel, lambda line: begin_pull(line, download))
         turn = Turn(download, progress)
-        turn.learn(round_trip_s)
+        if round_trip_s:
+            turn.learn(round_trip_s)
         lanes = 1 if download.body.cipher_size <= LANE_BYTES else LANES_PER_BODY
         while download.missing:
             failed: list[Exception] = []
             async with trio.open_nursery() as nursery:
-                for _ in range(lanes):
-                    nursery.start_soon(self._lane, peer, turn, failed, nursery.cancel_scope)
+                for number in range(lanes):
+                    nursery.start_soon(self._lane, peer, turn, failed, nursery.cancel_scope, number > 0)
             if failed:
                 raise failed[0]
         await trio.to_thread.run_sync(download.complete)
@@ -58,8 +59,12 @@ class Pulls:
         """Something else that travels on lines for records. Raises `Refused`, `LineClosed`, `LocalError`."""
         return await self._with_line(peer, channel, work)
 
-    async def _lane(self, peer: bytes, turn: Turn, failed: list[Exception], scope: trio.CancelScope) -> None:
+    async def _lane(
+        self, peer: bytes, turn: Turn, failed: list[Exception], scope: trio.CancelScope, further: bool
+    ) -> None:
         room = self._room(peer)
+        if further:
+            await turn.sure.wait()  # [PULL-11]
 
         async def one_turn(line: Line) -> None:
             await pull_turn(line, turn, lambda: room.statistics().tasks_waiting > 0)
