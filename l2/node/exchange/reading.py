@@ -27,6 +27,7 @@ __all__ = ["Reading"]
 HAND_OVER_BYTES = 1024 * 1024  # pieces of a request are handed to a worker thread in such portions
 CROWD_MAX = 512  # records stored with one sync
 WAITING_MAX = 1_024
+FITTING_MAX = 65_536  # some megabytes
 
 Learn = Callable[[Sequence[str]], Awaitable[None]]
 
@@ -49,6 +50,7 @@ class Reading:
     def __init__(self, hospital: Hospital, threads: trio.CapacityLimiter, learn: Learn) -> None:
         """`learn` writes down patients, before a record of theirs is known."""
         self._records, self._threads, self._learn = hospital.bodies.records, threads, learn
+        self._fitting: set[bytes] = set()  # received records that hold what was asked for, and no more
         self.closed_log = ClosedLog(hospital.bodies.index)
         self._arrivals_in, self._arrivals = trio.open_memory_channel[_Arrival](WAITING_MAX)
 
@@ -206,9 +208,14 @@ class Reading:
     async def _check_asked(self, dealing: Dealing, record: Record) -> None:
         """[PIECE-8]"""
         asked = asked_for(dealing, record)
-        if asked is not None:
-            pieces = await trio.to_thread.run_sync(self._pieces, record, limiter=self._threads)
-            check_asked(dealing, record, pieces, asked)
+        if asked is None or record.id in self._fitting:
+            return
+        pieces = await trio.to_thread.run_sync(self._pieces, record, limiter=self._threads)
+        check_asked(dealing, record, pieces, asked)
+        # Neither the content behind an id nor the request that it came for can change: once is enough.
+        if len(self._fitting) >= FITTING_MAX:
+            self._fitting.clear()
+        self._fitting.add(record.id)
 
     def _pieces(self, record: Record) -> list[Piece]:
         """In a thread. What can be cut was looked at whole when it came, so it fits into memory."""

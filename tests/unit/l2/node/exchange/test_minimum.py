@@ -13,6 +13,7 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
 from l2.node.bodies import Record
 from l2.node.exchange.cutting import Cutting, Offer
+from l2.node.exchange.reading import Reading
 from l2.records import pieces_of, read_extract
 from tests.unit.l2.node.exchange.test_exchange import make_world, until
 from tests.unit.l2.node.exchange.world import World
@@ -174,6 +175,23 @@ async def test_nothing_that_fits_is_denied(tmp_path: Path) -> None:
             await world.share(record, patient="berta")
         with pytest.raises(LocalError, match="no RecordClass"):
             await world.share(record, classes=("nonsense",))
+
+
+async def test_what_was_held_against_its_request_is_not_read_for_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[PIECE-8]"""
+    world = make_world(tmp_path, a={"auto_grant": True})
+    async with world.running():
+        await world.consent(classes=ALL)
+        await add(world)
+        await world.request(classes=("OBSERVATION", "CONDITION"), **YEAR_2020)
+        await until(lambda: len(world.b.exchange.grants(None)) == 1)
+        (view,) = await granted(world)
+        fetched = await world.b.exchange.fetch(bytes.fromhex(world.b.id), view.index)
+        first = await world.open_at_b(fetched.record)
+        monkeypatch.setattr(Reading, "_pieces", lambda *_: pytest.fail("it was read again"))
+        assert await world.open_at_b(fetched.record) == first
 
 
 OTHERS = ({"resourceType": "Patient", "id": "bea"}, resource("Observation", "o-bea", "bea"))
