@@ -1,20 +1,34 @@
-"""Hashing beside other work: while a megabyte is hashed, the next one is opened. So two cores carry one long body.
+"""Work on a long body beside other work on it: while a megabyte is hashed the next one is opened, and one more is read.
+So two cores carry one body.
 
-OpenSSL and hashlib let go of the interpreter: threads do run at once.
+The disk, OpenSSL and hashlib let go of the interpreter: threads do run at once.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import TypeVar
 
 from l2.records.body import Update
 from l2.records.cipher import Octets
 
-__all__ = ["beside"]
+__all__ = ["ahead", "beside"]
+
+Piece = TypeVar("Piece", bound=Octets)
 
 _AHEAD = 2  # pieces that wait to be hashed: bounds the memory
 _LONG_BYTES = 128 * 1024  # what is shorter is hashed before a thread would have begun
+
+
+def ahead(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The same pieces; each is fetched in a thread while the one before it is being used."""
+    source = iter(pieces)
+    with ThreadPoolExecutor(1, "ahead") as lane:
+        coming = lane.submit(next, source, None)
+        while (piece := coming.result()) is not None:
+            coming = lane.submit(next, source, None)
+            yield piece
 
 
 def beside(pieces: Iterable[Octets], *updates: Update) -> Iterator[Octets]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from zstandard import ZstdDecompressor
 
 from l1.ground.faults import Fault, LocalError, Refused, require
-from l2.node.bodies.beside import beside
+from l2.node.bodies.beside import ahead, beside
 from l2.node.bodies.cells import Cell, Cells, ReadShort, is_short_cell
 from l2.node.bodies.incoming import ONE_TIME_KEY, Incoming, Waiting, require_complete
 from l2.node.bodies.intake import RECORD_KEY, Seen, Taken
@@ -107,7 +107,7 @@ class Opener:
 
     def _open_long(self, cell: Cell, cipher: BodyCipher, granted: bytes, tools: _Tools) -> Taken:
         hasher, size, seen = sha256(), 0, Seen()
-        runs = self._cells.runs(cell)
+        runs = ahead(self._cells.runs(cell))
         for piece in open_body(runs, cell.size, cipher, granted, hasher, spread=beside, unpacker=tools.unpacker):
             size += len(piece)
             seen.add(piece)
