@@ -12,7 +12,7 @@ from l1.rules.log.entries import Receipt
 from l1.rules.log.fold import ANSWERED, DONE
 from l2.desk import words
 from l2.node.bodies import Record
-from l2.node.exchange.dealing import Dealing
+from l2.node.exchange.dealing import Awaited, Dealing
 from l2.node.exchange.fetching import Fetching
 from l2.node.exchange.logs import find_marks, grant_has_ended
 from l2.node.exchange.views import fetched_view
@@ -62,8 +62,9 @@ class Delivery:
     async def _fetch(
         self, dealing: Dealing, indices: Sequence[int], became: dict[int, Record | Exception], done: trio.Event
     ) -> None:
+        awaits = _awaited(dealing, indices)  # by whoever is at them: should that fail, we hear of it, too
         became |= await self._fetching.obtain(dealing, indices)
-        awaits = {index: awaited for index in indices if (awaited := dealing.awaited.get(index)) is not None}
+        awaits |= _awaited(dealing, indices)
         with trio.move_on_after(RELEASE_S):
             for index in indices:
                 if index not in became and (awaited := awaits.get(index)) is not None:
@@ -110,6 +111,10 @@ class Delivery:
             log.warning("no demand", channel=dealing.keeper.name, grant=grant, why=str(error))
         else:
             self._hospital.announce("demanded", dealing.id, f"grant {grant}: its release is overdue")
+
+
+def _awaited(dealing: Dealing, indices: Sequence[int]) -> dict[int, Awaited]:
+    return {index: awaited for index in indices if (awaited := dealing.awaited.get(index)) is not None}
 
 
 def _receipt_of(dealing: Dealing, grant: int) -> int | None:

@@ -75,7 +75,7 @@ class Fetching:
             for index in mine:
                 self._under_way.pop((dealing.id, index)).set()
                 if index in failures:
-                    self._opening.give_up(dealing, index)
+                    self._opening.give_up(dealing, index, failures[index])
         return failures
 
     async def _claim(self, dealing: Dealing, indices: Iterable[int]) -> list[int]:

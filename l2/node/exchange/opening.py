@@ -43,9 +43,12 @@ class Opening:
         self._dealings[dealing.id] = dealing
         (self._short if awaited.is_short else self._long).add((dealing.id, index))
 
-    def give_up(self, dealing: Dealing, index: int) -> None:
-        """Nobody awaits that release any more: the grant could not be fetched."""
-        dealing.awaited.pop(index, None)
+    def give_up(self, dealing: Dealing, index: int, why: Exception) -> None:
+        """That release is not awaited any more: the grant could not be fetched. Whoever waits for it is told why."""
+        awaited = dealing.awaited.pop(index, None)
+        if awaited is not None:
+            awaited.became = why
+            awaited.came.set()
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
 from l2.desk.drafts import AccessDraft, Draft, GrantDraft, ReceiptDraft, RequestDraft, decode_drafts, encode_drafts
+from l2.link import LineClosed
 from l2.node.clock import now_ms
+from l2.node.exchange.pulling import Pulls
 from l2.node.exchange.shares import AlreadyGranted
 from tests.unit.l2.node.exchange.world import YEAR_MS, Side, World, observation
 
@@ -208,6 +211,33 @@ async def test_a_custodian_that_is_away_is_fetched_from_later(tmp_path: Path) ->
             await world.b.exchange.fetch(bytes.fromhex(world.b.id), grant)
         world.may_dial = True
         await world.b.exchange.fetch(bytes.fromhex(world.b.id), grant)
+
+
+async def test_all_who_wait_for_a_fetch_are_told_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One who joined another's fetch, and one who joined the next."""
+    world = make_world(tmp_path)
+    async with world.running():
+        await world.consent()
+        grant = await world.share(await world.record())
+        await world.b_knows_all()
+
+        async def cut(*_: object) -> None:
+            await wait_all_tasks_blocked(0.01)
+            raise LineClosed("it was cut")
+
+        monkeypatch.setattr(Pulls, "gather", cut)
+        told: list[str] = []
+
+        async def ask() -> None:
+            with pytest.raises(LocalError) as failed:
+                await world.b.exchange.fetch(bytes.fromhex(world.b.id), grant)
+            told.append(failed.value.cause)
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(6):
+                    nursery.start_soon(ask)
+        assert told == ["the line to the custodian ended (it was cut)"] * 6
 
 
 async def test_only_the_peer_of_a_channel_may_pull_its_grants(tmp_path: Path) -> None:
