@@ -237,7 +237,7 @@ async def erase(record: str, folder: Path) -> Result:
         )
         for copy in done.copies
     ]
-    title = f"Erased {short(done.record)}: " + ("no copy was granted" if not rows else "copies at peers")
+    title = f"Erased {done.record}: " + ("no copy was granted" if not rows else "copies at peers")
     open_ones = [copy for copy in done.copies if copy.state in ("asked", "refused")]
     return Result(msgspec.to_builtins(done), rows_table(title, ("peer", "grant", "", ""), rows), ok=not open_ones)
 

@@ -65,8 +65,7 @@ async def show(
             await save_pieces(save, desk.content_pieces(view.record, **who))
         elif save or opened or preview or (view.origin == "own" and view.bytes <= SUMMARY_BYTES_MAX):
             content = await desk.content(view.record, **who)
-        peers = {channel.peer: channel.peer_name for channel in await desk.channels()}
-        custodian = " ".join(filter(None, (peers.get(view.origin), short(view.origin))))
+        peers = {} if view.origin == "own" else {one.peer: one.peer_name for one in await desk.channels()}
         root = (await desk.pieces(view.record)).root if view.origin == "own" and view.resources > 1 else view.root
     if content is not None and save is not None:
         _write(save, content)
@@ -79,10 +78,10 @@ async def show(
     tells = content is not None and (opened or view.origin == "own") and len(content) <= SUMMARY_BYTES_MAX
     said = summarise(content) if content is not None and tells else []
     data = msgspec.to_builtins(view) | {"root": root, "summary": [one._asdict() for one in said]}
-    return Result(data, Group(*_facts(view, root, custodian), *map(_table, said)))
+    return Result(data, Group(*_facts(view, root, peers), *map(_table, said)))
 
 
-def _facts(view: RecordView, root: str, custodian: str) -> list[RenderableType]:
+def _facts(view: RecordView, root: str, peers: dict[str, str]) -> list[RenderableType]:
     facts: list[tuple[str, object]] = [
         ("patient", view.subject or (f"{len(view.subjects)} patients" if view.subjects else "")),
         ("names", ", ".join(view.names)),
@@ -94,7 +93,7 @@ def _facts(view: RecordView, root: str, custodian: str) -> list[RenderableType]:
         ("size", f"{view.bytes:,} bytes"),
         ("resources", f"{view.resources:,}" if view.resources > 1 else ""),
         ("name", view.name),
-        ("from", "this hospital" if view.origin == "own" else custodian),
+        ("from", "this hospital" if view.origin == "own" else f"{peers.get(view.origin, 'hospital')} {view.origin}"),
         ("grant", None if view.grant is None else f"{view.grant} in channel {short(view.channel or '')}"),
         ("SHA-256", view.digest),
         ("root", root),

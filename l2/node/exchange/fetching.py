@@ -214,7 +214,10 @@ def _granted(dealing: Dealing, index: int, found: tuple[Grant, GrantTerms] | Non
     if found is None:
         if stands(dealing.channel, dealing.theirs, index, GRANT):
             raise Refused(Fault.NOT_GRANTED, f"grant {index} has ended")
-        raise LocalError(f"the peer's log has no grant {index}", "`interward record list` shows what was granted.")
+        raise LocalError(
+            f"the peer's log has no grant {index}",
+            "`interward record fetch` gets what was granted.",
+        )
     grant, terms = found
     if not terms.cipher_size:
         raise Refused(Fault.NOT_GRANTED, f"grant {index} has no body")
