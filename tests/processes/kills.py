@@ -5,7 +5,7 @@
 Every byte that the custodian sends for it goes over a wire that counts; so what had to be sent again is known. The wire
 also sees to it that the body has not arrived before the last kill: some megabytes behind the place of a kill it holds
 until the hospital is back. Exit status 1 if the content is not identical, a kill did not happen, or more than 1 % of
-the body was sent again for a kill.
+the body was sent again for all kills together.
 """
 
 import argparse
@@ -49,9 +49,14 @@ class Killed:
     identical: bool
 
     @property
+    def in_all(self) -> float:
+        """The part of the body that was sent again, for all kills together."""
+        return max(0.0, self.sent / (self.size * TLS_OVERHEAD) - 1)
+
+    @property
     def again(self) -> float:
-        """The part of the body that was sent again, for each kill."""
-        return max(0.0, self.sent / (self.size * TLS_OVERHEAD) - 1) / max(1, self.kills)
+        """The same for each kill."""
+        return self.in_all / max(1, self.kills)
 
 
 async def carry_under_kills(
@@ -71,10 +76,10 @@ async def carry_under_kills(
         before = wire.answered_bytes
         done = 0
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_ask_for_it, b, channel, grant)
             for _ in range(kills):
                 step = chance.uniform(STEP_MIN, STEP_MAX) * (size - BEHIND) / kills
                 wire.allow(step + BEHIND)
-                nursery.start_soon(_ask_for_it, b, channel, grant)
                 with trio.fail_after(START_S):
                     await wire.wait_answered(wire.answered_bytes + step)
                 victim = chance.choice((a, b))
@@ -84,7 +89,6 @@ async def carry_under_kills(
                 say(f"kill {done} ({victim.name}), sent {sent / MIB:,.1f} MiB")
                 await _start_again(victim, a, b, channel)
             wire.allow(math.inf)
-            nursery.start_soon(_ask_for_it, b, channel, grant)
             await wait_until("the record has arrived", lambda: _has_record(b), 600)
             nursery.cancel_scope.cancel()
         return Killed(done, size, wire.answered_bytes - before, await _digest_at(b) == digest)
@@ -161,8 +165,8 @@ def main() -> int:
         size = arguments.megabytes * MIB
         killed = trio.run(carry_under_kills, Path(folder), size, arguments.kills, arguments.seed, say)
     say(f"{killed.kills} kills, {killed.size / MIB:,.0f} MiB, sent {killed.sent / MIB:,.1f} MiB")
-    say(f"sent again for each kill: {killed.again:.3%}; identical: {killed.identical}")
-    return 0 if killed.identical and killed.kills == arguments.kills and killed.again < 0.01 else 1
+    say(f"sent again: {killed.in_all:.2%} in all, {killed.again:.3%} for each kill; identical: {killed.identical}")
+    return 0 if killed.identical and killed.kills == arguments.kills and killed.in_all < 0.01 else 1
 
 
 if __name__ == "__main__":
