@@ -68,6 +68,16 @@ def _rate_table(data: dict[str, Any]) -> str:
         (f"{row['channels']} channels, one way", f"{row['updates_per_s']:,}", "", "", "")
         for row in data["channels"]["rows"]
     ]
+    rows += [
+        (
+            f"a hub of {row['workers']}, taking in {data['hub']['channels']} channels",
+            f"{row['updates_per_s']:,}",
+            "",
+            f"{row['cpu_us_per_update']['hub']} / {row['cpu_us_per_update']['peer']}",
+            "",
+        )
+        for row in data["hub"]["rows"]
+    ]
     return _table(("", "updates a second", "of the bare pipeline", "CPU µs, A / B", "bytes, wire / disk"), rows)
 
 

@@ -1,6 +1,7 @@
 """`interward bench --all`: every instrument in turn, with the ratio to the bare pipeline of the same run."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -9,6 +10,7 @@ from client.bench.chain import bench_chain
 from client.bench.channel import bench_channel
 from client.bench.channels import bench_channels
 from client.bench.floor import bench_floor
+from client.bench.hub import bench_hub
 from client.bench.latency import bench_latency
 from client.bench.log import bench_log
 from client.bench.machine import machine
@@ -20,7 +22,8 @@ __all__ = ["bench_all", "with_ratio"]
 BATCH = 1_000
 SMALL_BATCH = 100
 RATES = (10_000, 50_000)
-COUNTS = (1, 10, 100)
+COUNTS = (1, 10, 100, 1_000)
+WORKERS, HUB_CHANNELS = (1, 2), 8
 RECORD_MIB = (64,)  # `interward bench records` also carries bodies of 2 GiB
 RECORDS = 8_192
 
@@ -50,6 +53,8 @@ async def bench_all(folder: Path, *, updates: int, runs: int, entries: int, seed
     said["small_batches"] = with_ratio(await middle("small", lambda at: channel(at, SMALL_BATCH)), limit)
     said["both_ways"] = with_ratio(await middle("both-ways", lambda at: channel(at, both=True)), limit)
     said["channels"] = await bench_channels(place("channels"), COUNTS, updates, seed=seed, bars=bars)
+    hub = partial(bench_hub, channels=HUB_CHANNELS, updates=2 * updates, batch=BATCH, seed=seed, bars=bars)
+    said["hub"] = await hub(place("hub"), WORKERS)
     said["latency"] = await bench_latency(place("latency"), RATES, 4.0, seed=seed, bars=bars)
     said["log"] = await bench_log(place("log"), entries, seed=seed, bars=bars)
     said["records"] = await bench_records(place("records"), RECORD_MIB, RECORDS, bars=bars)

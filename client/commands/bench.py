@@ -249,6 +249,7 @@ def _summary(data: dict[str, Any]) -> list[tuple[str, str]]:
         ],
         ("a lone update, ms", _ms(data["one_way"]["lone_latency_ms"])),
         *[(f"{row['channels']} channels", f"{row['updates_per_s']:,}") for row in data["channels"]["rows"]],
+        *[(f"a hub of {row['workers']}", f"{row['updates_per_s']:,}") for row in data["hub"]["rows"]],
         *[(f"at {row['rate']:,} a second, ms", _ms(row["latency_ms"])) for row in data["latency"]["rows"]],
         *_log_rows(data["log"]),
         *_record_rows(data["records"]),

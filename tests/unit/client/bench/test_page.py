@@ -30,6 +30,10 @@ SAID: dict[str, Any] = {
     "floor": {"updates_per_s": 400_000},
     **{name: with_ratio(RATE, 400_000) for name in ("one_way", "small_batches", "both_ways")},
     "channels": {"rows": [{"channels": 100, "updates_per_s": 160_000}]},
+    "hub": {
+        "channels": 8,
+        "rows": [{"workers": 2, "updates_per_s": 600_000, "cpu_us_per_update": {"hub": 2.4, "peer": 0.1}}],
+    },
     "latency": {"rows": [{"rate": 50_000, "latency_ms": {"p50": 2.0, "p99": 9.0, "p99.9": 11.0}}]},
     "log": {
         "entries": 1_000_000,
@@ -64,6 +68,7 @@ def test_what_stands_outside_the_marks_stays(tmp_path: Path) -> None:
         assert "| one channel, one way, batches of 1,000 | 200,000 | 0.5 | 3.1 / 3.2 | 50.0 / 55.0 |" in said
         assert "| 50,000 a second, open loop | 2.0 | 9.0 | 11.0 |" in said
         assert "| chain: 1,000 channels settled in one transaction, s | 0.4 |" in said
+        assert "| a hub of 2, taking in 8 channels | 600,000 |  | 2.4 / 0.1 |  |" in said
         assert "1,100 / 1,400" in said
     assert "160,000" in (tmp_path / "performance.svg").read_text()
 
