@@ -5,7 +5,7 @@ sender has marked (`meta.security`) can raise the label; it can lower it only wh
 Sources: HL7 v3-Confidentiality, v3-ActCode (_InformationSensitivityPolicy); the codes are in `sensitive_codes`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from l1.ground.codes import Label
@@ -101,8 +101,10 @@ def _of_icd10(code: str) -> str:
     return next((said for n in range(len(plain), 2, -1) if (said := ICD10_PREFIXES.get(plain[:n])) is not None), "")
 
 
-def label_from(marks: Iterable[Coding], sensitivity: Iterable[str]) -> Label:
+def label_from(marks: Collection[Coding], sensitivity: Collection[str]) -> Label:
     """[INFO-3] The label of a resource: the highest of what its sender marked and its codes ask for; else N."""
+    if not marks and not sensitivity:
+        return Label.N
     marked = [Label[code] for system, code in marks if system_of(system) == "confidentiality" and code in _LABELS]
     asked = [LABEL_OF[code] for code in sensitivity]
     return max([*marked, *asked], default=Label.N)

@@ -83,9 +83,9 @@ def look_at_resource(raw: bytes) -> Outside:
         id=_text(resource.get("id")),
         classes=mask([CLASS_OF.get(str(part.get("resourceType")), RecordClass.OTHER) for part in inside]),
         patient=_text(resource.get("id")) if kind == "Patient" else "",
-        subjects=tuple(dict.fromkeys(name for part in inside for name in _subjects(part))),
-        names=tuple(name for part in inside if part.get("resourceType") == "Patient" for name in _names(part)),
-        span=(min(start for start, _ in spans), max(end for _, end in spans)) if spans else None,
+        subjects=tuple(dict.fromkeys([name for part in inside for name in _subjects(part)])),
+        names=tuple([name for part in inside if part.get("resourceType") == "Patient" for name in _names(part)]),
+        span=(min(spans)[0], max([end for _, end in spans])) if spans else None,
         label=label_from(marks, sensitivity),
         sensitivity=frozenset(sensitivity),
     )
