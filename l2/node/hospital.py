@@ -5,7 +5,7 @@ module; this one joins them and answers questions that concern them all.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,6 +29,8 @@ from l2.node.store import ChannelStore
 from l2.protocol.phases import Phase
 
 __all__ = ["Event", "Hospital"]
+
+SIBLINGS_S = 2.0
 
 log = structlog.get_logger()
 
@@ -81,14 +83,17 @@ class Hospital:
         if not self.is_copy or not all(channel.resumed or channel.phase is not Phase.OPEN for channel in channels):
             return
         if self.part.is_first:
-            try:
-                if b"yes" in await self.siblings.ask_all("is a copy"):
-                    return
-            except LocalError:
+            if not await self._others_are_whole():
                 return  # asked again at the next block
             self.folder.forget_copy()
         self.is_copy = False
         log.info("what the copy lacked has come back")
+
+    async def _others_are_whole(self) -> bool:
+        """Whoever does not answer at once is not known to be: the chain is not to be kept waiting for it."""
+        with trio.move_on_after(SIBLINGS_S), suppress(LocalError):
+            return b"yes" not in await self.siblings.ask_all("is a copy")
+        return False
 
     async def _is_a_copy(self, _: bytes) -> bytes:
         return b"yes" if self.is_copy else b"no"

@@ -34,8 +34,9 @@ __all__ = [
 ]
 
 REMEDY = (
-    "Stop the hospital, move channels.mdb and channels.journal away and run `interward hospital restore --from-peers`: "
-    "peers and the chain have it all. `interward hospital doctor` says what is damaged."
+    "Stop the hospital, move channels.mdb and channels.journal away (of a hub: the named store and its journal) "
+    "and run `interward hospital restore --from-peers`: peers and the chain have it all. "
+    "`interward hospital doctor` says what is damaged."
 )
 _CHECK_BYTES = 4
 

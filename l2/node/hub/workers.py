@@ -93,6 +93,8 @@ class Workers:
             if trio.current_time() - began_s > AGAIN_S_MAX:
                 pauses.reset()
             log.error("a worker ended", worker=number, status=status)
+            if not worker.was_ready:
+                raise LocalError(f"worker {number} did not start (status {status})", "What it said stands above.")
             worker.restarts += 1
             await pauses.wait()
 
