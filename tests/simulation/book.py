@@ -8,10 +8,11 @@ __all__ = ["MemoryBook"]
 
 
 class MemoryBook:
-    """As `l2.tower.store.Change`, which is what `l2.tower.judging` decides over. `store` is the name of the disk."""
+    """As `l2.tower.store.Change`, which is what `l2.tower.judging` decides over. `store` is what the process that has it
+    open calls it."""
 
-    def __init__(self, store: int) -> None:
-        self.store = store
+    def __init__(self) -> None:
+        self.store = 0
         self.height: int | None = None  # the last block that was taken in
         self.known: dict[bytes, Known] = {}
         self._held: dict[bytes, Held] = {}
@@ -62,7 +63,7 @@ class MemoryBook:
         yield from self._held.items()
 
     def copy(self) -> "MemoryBook":
-        made = MemoryBook(self.store)
+        made = MemoryBook()
         made.height, made.known = self.height, dict(self.known)
         made._held, made._answers = dict(self._held), dict(self._answers)
         made._waiting, made._due = set(self._waiting), set(self._due)

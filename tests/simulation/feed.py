@@ -26,10 +26,10 @@ class Feed:
     def __init__(self, node: "Node", tower: Tower) -> None:
         self._node, self.tower, self._process = node, tower, node.process
         self._given: dict[bytes, Age] = {}
-        self._store: int | None = None
+        self._store: int | None = None  # what the tower called its disk when it was last looked at
         self._is_due = False
         self.wake()
-        node.world.after(LOOK_MS, self._look)
+        node.world.after(LOOK_MS, self._look_again)
 
     def _is_alive(self) -> bool:
         return self._node.is_up and self._node.process == self._process and self in self._node.feeds
@@ -65,6 +65,8 @@ class Feed:
         handed = self.behind()
         if not handed:
             return
+        if self._store is None:
+            self._look()
         node, world, tower = self._node, self._node.world, self.tower
         number, key = node.ring.signing()
         data = sign_handover(
@@ -73,25 +75,23 @@ class Feed:
         world.auditor.towers.handed(node, tower, data)
         ages = {each.channel: age_of_signed(each.commitment) for each in handed}
 
-        def said(store: int, refused: dict[bytes, Refused]) -> None:
-            if self._is_alive():
-                self._heard(store, {} if b"" in refused else ages, refused)
+        def said(refused: dict[bytes, Refused]) -> None:
+            if self._is_alive() and b"" not in refused:
+                self._given |= {channel: age for channel, age in ages.items() if channel not in refused}
 
         if world.rng.random() >= LOST:
             world.after(world.delay(), tower.take, data, said)
         world.after(LATER_MS, self._again)  # whether or not an answer comes
 
-    def _heard(self, store: int, ages: dict[bytes, Age], refused: dict[bytes, Refused]) -> None:
-        if self._store not in (None, store):
-            self._given.clear()
-        self._store = store
-        self._given |= {channel: age for channel, age in ages.items() if channel not in refused}
-
     def _look(self) -> None:
-        """[HAND-6] A tower that has started again is handed everything."""
+        """[HAND-6] A tower that has started again may have another disk, or an older one: it is handed everything."""
+        if self.tower.is_up:
+            if self._store not in (None, self.tower.book.store):
+                self._given.clear()
+            self._store = self.tower.book.store
+
+    def _look_again(self) -> None:
         if self._is_alive():
-            tower = self.tower
-            if tower.is_up and self._store not in (None, tower.book.store):
-                self._heard(tower.book.store, {}, {})
-                self.wake()
-            self._node.world.after(LOOK_MS, self._look)
+            self._look()
+            self._again()
+            self._node.world.after(LOOK_MS, self._look_again)

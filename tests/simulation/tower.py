@@ -43,8 +43,8 @@ LONG_WINDOW_MS = 100_000
 SHELF = 3
 STRETCHES = 64
 
-Said = Callable[[int, dict[bytes, Refused]], None]
-"""The name of the disk, and which channels were refused and why."""
+Said = Callable[[dict[bytes, Refused]], None]
+"""Which channels were refused and why; b"" stands for the whole handover."""
 
 
 class Tower:
@@ -54,14 +54,13 @@ class Tower:
         self.world, self.number = world, number
         self.key = SimKey(digest(b"tower %d" % number))
         self.account = account_of(self.key.public_key)
-        self.book = MemoryBook(store=0)
+        self.book = MemoryBook()
         self.shelf: list[MemoryBook] = []
         self.rows: dict[bytes, Channel] = {}  # as it read them last
         self.process = 0
         self.is_up = False
         self.out_until = 0  # the chain is out of reach until then
         self.write_fails = False
-        self._stores = 0
         self._is_taking = False  # a block is on its way to the disk
         self._is_asking = False
         self._awake_ms: list[tuple[int, int]] = []  # on the chain clock
@@ -73,6 +72,7 @@ class Tower:
         if self.is_up:
             return
         self.process += 1
+        self.book.store = self.process  # [HAND-6] its disk may be another, or an older one
         self.is_up, self._is_taking, self._is_asking = True, False, False
         self._woke_ms = self.world.chain.tip.clock_ms
         if self.book.height is None:
@@ -97,10 +97,9 @@ class Tower:
             self.hear()
 
     def lose_disk(self, copy: MemoryBook | None) -> None:
-        """An operator puts an older copy in its place, or an empty one; every file that is opened has a new name."""
+        """An operator puts an older copy in its place, or an empty one."""
         self.crash()
-        self._stores += 1
-        self.book = MemoryBook(self._stores) if copy is None else copy.copy()
+        self.book = MemoryBook() if copy is None else copy.copy()
 
     def back_up(self) -> None:
         self.shelf = [*self.shelf[-SHELF + 1 :], self.book.copy()]
@@ -210,7 +209,7 @@ class Tower:
             )  # fmt: skip
         except Refused as error:
             self.world.counts["handover refused"] += 1
-            self.world.after(self.world.delay(), said, book.store, {b"": error})
+            self.world.after(self.world.delay(), said, {b"": error})
             return
         for each in handover.handed:
             try:
@@ -222,7 +221,7 @@ class Tower:
                 asks = keep(book, new, book.height, self.account) or asks
                 self.world.auditor.towers.kept(self, new.key)
         self.world.counts["handed over"] += len(handover.handed) - len(refused)
-        self.world.after(self.world.delay(), said, book.store, refused)
+        self.world.after(self.world.delay(), said, refused)
         if asks:
             self.act()
 
