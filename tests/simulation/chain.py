@@ -190,13 +190,20 @@ class SimChain:
             self.make_block(self.tip.time_ms)
 
     def open(
-        self, roots: tuple[PrivateKey, PrivateKey], nonce: int, *, deposit: int, bond: int, window_ms: int
+        self,
+        hospitals: tuple[bytes, bytes],
+        roots: tuple[PrivateKey, PrivateKey],
+        nonce: int,
+        *,
+        deposit: int,
+        bond: int,
+        window_ms: int,
     ) -> bytes:
         """Ask to open a channel between two hospitals; its id."""
         opening = Opening(
             version=VERSION,
             chain=self.id,
-            hospitals=(account_of(roots[0].public_key), account_of(roots[1].public_key)),
+            hospitals=hospitals,
             nonce=digest(nonce.to_bytes(8, "big")),
             deposits=(deposit, deposit),
             bond=bond,

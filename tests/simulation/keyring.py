@@ -1,7 +1,8 @@
 """A hospital's channel keys: made by its operator, registered on the chain, used, and the older ones ended.
 
 As in the real node each step may be taken again: what is in the ring and on the chain is used, what every open channel
-signs with lets the older ones end. The ring survives what happens to the disk: it lies in a file of its own.
+signs with lets the older ones end. The ring lies in a file of its own: it survives most of what happens to the disk, but
+goes back with the folder at times.
 """
 
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ class KeyRing:
         first = SimKey(digest(b"channel %d" % node.number))
         self.keys: dict[bytes, SimKey] = {first.public_key: first}
         self.first = first
+        self._made = 1
+        self._is_asking = False  # a key that is needed is on its way to the chain
 
     def registered(self) -> Hospital:
         return self._node.world.chain.hospital(self._node.id)
@@ -46,19 +49,34 @@ class KeyRing:
         return {key.number: key.key for key in self.registered().keys if key.kind == CHANNEL}
 
     def signing(self) -> tuple[int, SimKey]:
-        """The newest key that counts; one that is over rather than none."""
+        """The newest key that counts and is held; one that is over rather than none."""
         me, clock_ms = self.registered(), self._node.world.chain.tip.clock_ms
         held = [key for key in counting_keys(me, CHANNEL, clock_ms) if key.key in self.keys]
-        held = held or [key for key in me.keys if key.kind == CHANNEL and key.revoked_at_ms is None]
-        return held[-1].number, self.keys[held[-1].key]
+        held = held or [key for key in me.keys if key.key in self.keys and key.revoked_at_ms is None]
+        return (held[-1].number, self.keys[held[-1].key]) if held else (FIRST, self.first)
+
+    def acting(self) -> SimKey:
+        """What asks the chain in a channel's affairs: a channel key, expired or not; else the root key."""
+        number, key = self.signing()
+        return key if self.registered().keys[number].revoked_at_ms is None else self._node.root
 
     def signs(self, row: Channel) -> tuple[int, SimKey, int]:
         """[ROT-2] Number and key for what is said in a channel, and up to which number none signs its log."""
         keys = own_channel_keys(self.registered(), row.opened_at_ms, self._node.world.chain.tip.clock_ms)
+        held = [key for key in keys if key.key in self.keys]
+        number, signer = (held[-1].number, self.keys[held[-1].key]) if held else (FIRST, self.first)
         if not keys:
-            return FIRST, self.first, FIRST
-        newest = keys[-1]
-        return newest.number, self.keys[newest.key], -1 if newest.revoked_at_ms is None else newest.number
+            return number, signer, number
+        signs = keys[-1].number == number and keys[-1].revoked_at_ms is None
+        return number, signer, -1 if signs else keys[-1].number
+
+    def is_over(self) -> bool:
+        """Whether some channel that it keeps can sign nothing before the next key."""
+        return any(keeper.channel.key_is_over() for keeper in self._node.keepers.values())
+
+    def go_back(self, kept: frozenset[bytes]) -> None:
+        """The folder is a copy, and its ring with it: what was made since is lost."""
+        self.keys = {public: key for public, key in self.keys.items() if public in kept}
 
     # -- what a block brings ----------------------------------------------------------------------------------------
 
@@ -79,12 +97,14 @@ class KeyRing:
 
     # -- what its operator does -------------------------------------------------------------------------------------
 
-    def rotate(self) -> bool:
+    def rotate(self, *, needed: bool = False) -> bool:
         """Make a key and register it."""
         node, world = self._node, self._node.world
-        if len(self.keys) >= KEYS_MAX:
+        if self._is_asking or (len(self.keys) >= KEYS_MAX and not needed):
             return False
-        key = SimKey(digest(b"channel %d, key %d" % (node.number, len(self.keys))))
+        key = SimKey(digest(b"channel %d, key %d" % (node.number, self._made)))
+        self._made += 1
+        self._is_asking = needed
         self.keys[key.public_key] = key
         until = world.chain.tip.clock_ms + world.rng.choice(EXPIRES_MS) if world.rng.random() < 0.25 else TIME_MS_MAX
         said = key_words(hospital=node.id, kind=CHANNEL, key=key.public_key)
@@ -114,8 +134,20 @@ class KeyRing:
         world.want_block()
         return bool(older or retiring)
 
+    def end_newest(self) -> bool:
+        """Before there is another."""
+        node, world = self._node, self._node.world
+        number, _ = self.signing()
+        if self.registered().keys[number].revoked_at_ms is not None:
+            return False
+        action = RevokeKey(hospital=node.id, number=number, compromised_since_ms=None)
+        world.chain.ask(node.root, action, self._counted("key revoked"))
+        world.want_block()
+        return True
+
     def _counted(self, what: str) -> Answer:
         def answer(refused: Refused | None) -> None:
+            self._is_asking = False
             self._node.world.counts[f"{what}{' not' if refused else ''}"] += 1
 
         return answer

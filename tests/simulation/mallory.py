@@ -321,8 +321,9 @@ class Mallory(Node):
             return False
         tower, channel = self.world.rng.choice(self.named), self.world.rng.choice(list(self.keepers))
         handed = Handed(channel=channel, commitment=words_changed(self.world.rng, ours + theirs, 1 - keeper.side))
+        number, key = self.ring.signing()
         data = sign_handover(
-            self.key, self.ring.signing()[0], chain=self.world.chain.id, hospital=self.id, tower=tower.account,
+            key, number, chain=self.world.chain.id, hospital=self.id, tower=tower.account,
             handed=[handed],
         )  # fmt: skip
         self.world.auditor.towers.handed(self, tower, data)

@@ -29,6 +29,7 @@ from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
 from tests.simulation.keyring import KeyRing
 from tests.simulation.repair import is_hurt
+from tests.simulation.roots import Roots
 
 if TYPE_CHECKING:
     from tests.simulation.tower import Tower
@@ -49,8 +50,8 @@ class Node:
 
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
-        self.root = SimKey(digest(b"root %d" % number))
-        self.id = account_of(self.root.public_key)
+        self.roots = Roots(self)
+        self.id = account_of(self.roots.first.public_key)
         self.disk = Disk()
         self.ring = KeyRing(self)
         self.shelf: list[dict[bytes, MemoryRows]] = []
@@ -74,8 +75,12 @@ class Node:
 
     @property
     def key(self) -> SimKey:
-        """The channel key that signs now."""
-        return self.ring.signing()[1]
+        """What asks the chain now in a channel's affairs."""
+        return self.ring.acting()
+
+    @property
+    def root(self) -> SimKey:
+        return self.roots.signing()
 
     def me(self, channel: bytes) -> Me:
         number, key, _ = self.ring.signs(self.world.chain.channels[channel])

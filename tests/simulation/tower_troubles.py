@@ -90,7 +90,7 @@ class TowerTroubles:
     def long_absence(self) -> bool:
         """Longer than a challenge window, which only a hospital with a tower can afford."""
         node, world = self._a_node(), self._world
-        if node is None or not self._is_watched(node):
+        if node is None or not self._is_watched(node) or node.roots.is_robbed:
             return False
         node.leave(int(world.weather.window_ms * world.rng.uniform(*ABSENCE_WINDOWS)))
         return True

@@ -10,6 +10,7 @@ from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged
 from tests.simulation.disk import MemoryRows
 from tests.simulation.keeper import Keeper
+from tests.simulation.key_troubles import KeyTroubles
 from tests.simulation.node import Node
 from tests.simulation.tower_troubles import TowerTroubles
 from tests.simulation.workload import make_entries
@@ -26,11 +27,11 @@ REOPEN_MS = 10_000
 
 
 class Troubles:
-    """Every trouble is a method, here or of the towers'; its name in the weather has spaces and hyphens."""
+    """Every trouble is a method, here or of towers or keys; its name in the weather has spaces and hyphens."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._towers = TowerTroubles(world)
+        self._towers, self._keys = TowerTroubles(world), KeyTroubles(world)
         self._tickets = 0
 
     def begin(self) -> None:
@@ -41,6 +42,7 @@ class Troubles:
             node.skew_ms = world.rng.randint(-world.weather.skew_ms, world.weather.skew_ms)
             node.start()
         self._towers.begin()
+        self._keys.begin()
         for pair in world.topology.pairs:
             world.open_channel(*pair)
         world.after(world.weather.append_ms, self._append)
@@ -56,7 +58,8 @@ class Troubles:
         if world.is_calm:
             return
         method = name.replace(" ", "_").replace("-", "_")
-        strike = getattr(self._towers, method, None) or getattr(self, "_" + method)
+        strike = getattr(self._towers, method, None) or getattr(self._keys, method, None)
+        strike = strike or getattr(self, "_" + method)
         if strike():
             world.counts[name] += 1
             world.note(name)
@@ -319,15 +322,6 @@ class Troubles:
             assert keeper is not None
             keeper.offer(each)
         return bool(shown)
-
-    def _rotate_key(self) -> bool:
-        """Anybody's, Mallory's too."""
-        nodes = [node for node in self._world.nodes if node.is_up]
-        return bool(nodes) and self._world.rng.choice(nodes).ring.rotate()
-
-    def _end_older_keys(self) -> bool:
-        nodes = [node for node in self._world.nodes if node.is_up]
-        return bool(nodes) and self._world.rng.choice(nodes).ring.end_older()
 
     def _deposit(self) -> bool:
         keeper, world = self._a_keeper(honest=True), self._world

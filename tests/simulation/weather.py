@@ -59,7 +59,8 @@ _OPERATORS |= {
     "close alone": 180_000,
     "close lost": 500_000,
 }
-_KEYS = {"rotate key": 40_000, "end older keys": 8_000}
+_KEYS = {"rotate key": 40_000, "end older keys": 8_000, "end newest key": 200_000}
+_KEYS |= {"rotate root": 300_000, "root stolen": 200_000, "thief": 10_000}
 _CLOCKS = {"clock jump": 40_000, "chain out of reach": 30_000, "chain pause": 60_000}
 _MALLORY = {"mallory": 700}
 _TOWERS = {"tower crash": 20_000, "tower lags": 30_000, "tower disk fails": 40_000, "tower backup": 20_000}

@@ -90,7 +90,7 @@ class World:
         self.channels: dict[bytes, tuple[int, int]] = {}  # that somebody still looks at, and whose they are
         self.opened = 0
         for node in self.nodes:
-            self.chain.admit(f"hospital {node.number}", node.root, node.ring.first)
+            self.chain.admit(f"hospital {node.number}", node.roots.first, node.ring.first)
         self.troubles = Troubles(self)
 
     # -- time -------------------------------------------------------------------------------------------------------
@@ -195,8 +195,11 @@ class World:
 
     def open_channel(self, first: int, second: int) -> None:
         """Both hospitals agree to a new channel."""
-        roots = (self.nodes[first].root, self.nodes[second].root)
-        channel = self.chain.open(roots, self.opened, deposit=DEPOSIT, bond=BOND, window_ms=self.weather.window_ms)
+        nodes = (self.nodes[first], self.nodes[second])
+        hospitals, roots = (nodes[0].id, nodes[1].id), (nodes[0].root, nodes[1].root)
+        channel = self.chain.open(
+            hospitals, roots, self.opened, deposit=DEPOSIT, bond=BOND, window_ms=self.weather.window_ms
+        )
         self.channels[channel] = (first, second)
         self.opened += 1
         self.want_block()
@@ -242,6 +245,8 @@ class World:
         self.note(f"block {tip.height} {tip.state.hex()[:16]}")
         for channel in changed:
             self.auditor.on_chain(self.chain.channels[channel])
+        for node in self.nodes:
+            node.roots.check()
         for node in self.nodes:
             self.after(self.delay(), node.hear, tip, not (changed or chain.keys_changed or chain.items(tip.height)))
         for tower in self.towers:
