@@ -151,9 +151,10 @@ def resume_channel(draft: Draft, asking: Asking, action: ResumeChannel) -> None:
     resume = open_resume(action.resume, Context(chain=asking.chain, channel=channel.id), key)
     state = channel.sides[side]
     require(resume.side == side, Fault.BAD_RESUME, "the resume is for the other side")
-    denies = resume.size < state.settled.size and state.settled_height < resume.height
-    require(not denies, Fault.BAD_RESUME, "the resume says less than both sides had settled")
     require(resume.height <= asking.height, Fault.BAD_RESUME, "the resume names a height that is not reached yet")
     require(resume.height > state.resume_height, Fault.GOES_BACK, "a resume as new is posted already")
-    changed = with_side(channel, side, resume_height=resume.height, resume_size=resume.size)
+    # [RESUME-2] The peer's disk may have forgotten what both settled before: that stays, and void is what lies beyond.
+    forgot = state.settled_height < resume.height
+    size = max(resume.size, state.settled.size) if forgot else resume.size
+    changed = with_side(channel, side, resume_height=resume.height, resume_size=size)
     draft.put_channel(lift_void(draft, changed, side, asking.clock_ms))

@@ -27,7 +27,18 @@ from l2.protocol.events import Append, KeyReady, Persist
 from l2.protocol.limits import BATCH_ENTRIES_AIM, MARKS_CHUNK
 from l2.protocol.log import LogReader
 from l2.protocol.phases import Phase
-from l2.protocol.rows import Damaged, PendingRows, Rows, close_key, ending_key, head_key, mark_key, number_of, state_key
+from l2.protocol.rows import (
+    Damaged,
+    PendingRows,
+    Rows,
+    alive_key,
+    close_key,
+    ending_key,
+    head_key,
+    mark_key,
+    number_of,
+    state_key,
+)
 
 __all__ = ["Channel", "ChannelRow", "LogHead", "LogRow", "Me", "load", "new_rows", "stored_commitment"]
 
@@ -132,7 +143,8 @@ class Channel:
     peer_said: int = 0  # how long the peer's log was when it last said so
     loaded: int = 0  # how much of our log this process found on its disk
     forgot: bool = False  # it found none, in a channel that is not new
-    is_copy: bool = False  # says the shell: this disk is a backup's, and may be older than what we said
+    is_copy: bool = False  # this disk may be older than what we said: it is a backup's, says the shell; or it is old
+    alive_ms: int = 0  # stored: the chain clock of a late block at which we could sign
     resend_at: int | None = None  # from where on the peer lacks our log
     give_back_at: int | None = None  # from where on it lacks its own
     renew_below: int = 0  # batches that the peer lacks are signed anew if they were signed below this height
@@ -299,6 +311,7 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     remember_unseen(channel)
     channel.unanswered = _count_unanswered(channel)
     channel.close_wanted = row.finals[1 - row.side] is not None
+    channel.alive_ms = int.from_bytes(rows.get(alive_key()) or b"", "big")
     alone = rows.get(close_key())
     channel.closing_alone = None if alone is None else alone == b"\x01"
     return channel

@@ -15,3 +15,5 @@ STEP_ENTRIES_AIM = 4_000  # cut, in however many batches, before what was cut is
 BATCHES_KEPT = 64  # stored batches kept as they are, to find entries in: about 4 MiB a log
 WHOLE_BATCHES_KEPT = 4  # and as decoded entries, for whoever reads a log in order
 JOURNAL_NOTES_MAX = 1_024  # of a channel; more than years of quiet, and little to read in bad times
+ALIVE_MS = 15_000  # of the chain clock, between two notes of how old the rows are: a flush now and then
+STALE_MS = 120_000  # rows older than this are treated as a copy's: a crash and a start take less

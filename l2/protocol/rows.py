@@ -17,6 +17,7 @@ __all__ = [
     "Damaged",
     "PendingRows",
     "Rows",
+    "alive_key",
     "batch_key",
     "case_key",
     "close_key",
@@ -161,6 +162,11 @@ def head_key(side: int) -> bytes:
 def state_key() -> bytes:
     """→ `ChannelRow`: what is true of the channel as a whole."""
     return b"s"
+
+
+def alive_key() -> bytes:
+    """→ the chain clock of a late block at which the channel could sign: 8 bytes."""
+    return b"a"
 
 
 def close_key() -> bytes:

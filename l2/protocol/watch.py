@@ -12,6 +12,7 @@ from l1.rules.disputes import claims_until_ms
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Challenge, ResumeChannel, Settle
+from l2.protocol.age import note_age
 from l2.protocol.answers import answer_demands, is_voided
 from l2.protocol.cases import file_cases, is_denied
 from l2.protocol.channel import Channel
@@ -42,10 +43,8 @@ def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:
     if event.row is not None:
         channel.l1 = event.row
         channel.deposits = (event.row.sides[0].deposit, event.row.sides[1].deposit)
-    row = channel.l1
-    if row is None:
-        return []
-    return _remember_promise(channel, row) + _look(channel, row)
+    effects, row = note_age(channel), channel.l1
+    return effects if row is None else effects + _remember_promise(channel, row) + _look(channel, row)
 
 
 def _remember_promise(channel: Channel, row: L1Channel) -> list[Effect]:

@@ -8,8 +8,8 @@ __all__ = ["MemoryBook"]
 
 
 class MemoryBook:
-    """As `l2.tower.store.Change`, which is what `l2.tower.judging` decides over. `store` is what the process that has it
-    open calls it."""
+    """As `l2.tower.store.Change`, which is what `l2.tower.judging` decides over. `store` is what the process that has
+    it open calls it."""
 
     def __init__(self) -> None:
         self.store = 0

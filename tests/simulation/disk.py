@@ -2,11 +2,12 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from l2.protocol.rows import open_row, seal_row
 
-__all__ = ["Disk", "Group", "MemoryRows"]
+__all__ = ["Copy", "Disk", "Group", "MemoryRows"]
 
 Group = list[tuple[bytes, Sequence[tuple[bytes, bytes]]]]
 """Rows by channel, written in one transaction with one sync."""
@@ -67,6 +68,16 @@ class MemoryRows:
         return isinstance(other, MemoryRows) and self._values == other._values
 
     __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What an operator has on a shelf: rows by channel, the public halves of the keys in the ring of that day, and when
+    it was made, on the chain clock."""
+
+    channels: dict[bytes, MemoryRows]
+    keys: frozenset[bytes]
+    made_ms: int
 
 
 class Disk:

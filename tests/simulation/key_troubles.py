@@ -25,7 +25,7 @@ class KeyTroubles:
             self._look(node)
 
     def _look(self, node: Node) -> None:
-        """[ROT-2] A newest channel key that cannot sign stops the channels: sooner or later its owner brings the next."""
+        """[ROT-2] A newest channel key that cannot sign stops the channels: its owner brings the next one day."""
         world = self._world
         node.roots.look()
         if node.ring.is_over() and (world.is_calm or world.rng.random() < 0.3):

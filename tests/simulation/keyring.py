@@ -1,8 +1,8 @@
 """A hospital's channel keys: made by its operator, registered on the chain, used, and the older ones ended.
 
 As in the real node each step may be taken again: what is in the ring and on the chain is used, what every open channel
-signs with lets the older ones end. The ring lies in a file of its own: it survives most of what happens to the disk, but
-goes back with the folder at times.
+signs with lets the older ones end. The ring lies in a file of its own: it survives most of what happens to the disk,
+but goes back with the folder at times.
 """
 
 from typing import TYPE_CHECKING

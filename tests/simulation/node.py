@@ -23,7 +23,7 @@ from l2.protocol.rows import Damaged, state_key
 from l2.protocol.stored import check_signed
 from tests.simulation.auditor import Violation
 from tests.simulation.chain import KEY_WINDOW_MS, START_MS
-from tests.simulation.disk import Disk, MemoryRows
+from tests.simulation.disk import Copy, Disk
 from tests.simulation.feed import Feed
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
@@ -54,7 +54,7 @@ class Node:
         self.id = account_of(self.roots.first.public_key)
         self.disk = Disk()
         self.ring = KeyRing(self)
-        self.shelf: list[dict[bytes, MemoryRows]] = []
+        self.shelf: list[Copy] = []
         self.keepers: dict[bytes, Keeper] = {}
         self.process = 0
         self.is_up = False
@@ -301,7 +301,7 @@ class Node:
 
     def forget(self, channel: bytes) -> None:
         """A channel that is over, on the disk and in every copy of it."""
-        for rows in (self.disk.channels, *self.shelf):
+        for rows in (self.disk.channels, *(copy.channels for copy in self.shelf)):
             rows.pop(channel, None)
         self.copies.discard(channel)
 

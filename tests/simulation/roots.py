@@ -74,10 +74,10 @@ class Roots:
         return True
 
     def look(self) -> None:
-        """[KEY-11] Veto what waits and is not ours; [KEY-13] after a theft bring a new root key, [KEY-14] which ends it."""
+        """[KEY-11] Veto what waits and is not ours; [KEY-13] after a theft bring a root key, [KEY-14] which ends it."""
         for key in self._waiting():
             if key.key not in self.held and key.key != self.recovery.public_key:
-                self._ask(self.recovery, RevokeKey(hospital=self._node.id, number=key.number, compromised_since_ms=None))
+                self._end(self.recovery, key.number, "veto")
         if not self.is_robbed:
             return
         if self._recovered is None:
@@ -111,7 +111,7 @@ class Roots:
         key, kind = rng.choice(self.stolen), rng.choice((ROOT, RECOVERY, CHANNEL, None, None))
         if kind is None:
             number = rng.choice([each.number for each in node.ring.registered().keys])
-            self._ask(key, RevokeKey(hospital=node.id, number=number, compromised_since_ms=None), "thief's end of a key")
+            self._end(key, number, "thief's end of a key")
             return True
         made = SimKey(digest(b"thief %d, key %d" % (node.number, len(self._foreign))))
         self._foreign[made.public_key] = made
@@ -130,7 +130,10 @@ class Roots:
         )  # fmt: skip
         self._ask(by, action, what)
 
-    def _ask(self, by: SimKey, action: RegisterKey | RevokeKey, what: str = "veto") -> None:
+    def _end(self, by: SimKey, number: int, what: str) -> None:
+        self._ask(by, RevokeKey(hospital=self._node.id, number=number, compromised_since_ms=None), what)
+
+    def _ask(self, by: SimKey, action: RegisterKey | RevokeKey, what: str) -> None:
         world = self._node.world
         if (by.public_key, action) in self._asked:
             return

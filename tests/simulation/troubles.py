@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Deposit
 from l2.protocol.events import Append, AskCheckpoint, AskClose
+from l2.protocol.limits import STALE_MS
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged
-from tests.simulation.disk import MemoryRows
+from tests.simulation.disk import Copy
 from tests.simulation.keeper import Keeper
 from tests.simulation.key_troubles import KeyTroubles
 from tests.simulation.node import Node
@@ -257,14 +258,12 @@ class Troubles:
 
     def replace(self, node: Node, channel: bytes) -> None:
         """Rows that are known to be hurt give way to a copy, or to none."""
-        copy = next(
-            (rows[channel] for rows in reversed(node.shelf) if channel in rows and not rows[channel].hurt), None
-        )
+        shelf = [copy for copy in reversed(node.shelf) if channel in copy.channels and not copy.channels[channel].hurt]
         self._world.set_behind(node)
         node.disk.channels.pop(channel, None)
-        if copy is not None and self._world.rng.random() < 0.5:
-            node.disk.channels[channel] = copy.copy()
-            node.copies.add(channel)
+        if shelf and self._world.rng.random() < 0.5:
+            node.disk.channels[channel] = shelf[0].channels[channel].copy()
+            self._mark(node, shelf[0], {channel})
         self._world.auditor.restored(node)
 
     def examine(self, node: Node) -> None:
@@ -283,7 +282,8 @@ class Troubles:
         node = self._a_node()
         if node is None:
             return False
-        node.shelf = [*node.shelf[-SHELF + 1 :], node.disk.copy()]
+        made = Copy(node.disk.copy(), frozenset(node.ring.keys), self._world.chain.tip.clock_ms)
+        node.shelf = [*node.shelf[-SHELF + 1 :], made]
         return True
 
     def _restore_older(self) -> bool:
@@ -297,15 +297,27 @@ class Troubles:
         node = self._a_node()
         if node is None or not self.may_forget(node):
             return False
-        self._restore(node, {})
+        self._restore(node, Copy({}, frozenset(node.ring.keys), self._world.chain.tip.clock_ms))
         return True
 
-    def _restore(self, node: Node, copy: dict[bytes, MemoryRows]) -> None:
+    def _restore(self, node: Node, copy: Copy) -> None:
+        """The rows, and at times the whole folder with its ring."""
         node.crash()
-        node.disk.channels = {channel: rows.copy() for channel, rows in copy.items()}
-        node.copies |= set(copy)
+        node.disk.channels = {channel: rows.copy() for channel, rows in copy.channels.items()}
+        self._mark(node, copy, set(copy.channels))
+        if self._world.rng.random() < 0.5:
+            node.ring.go_back(copy.keys)
         self._world.set_behind(node)
         self._world.auditor.restored(node)
+
+    def _mark(self, node: Node, copy: Copy, channels: set[bytes]) -> None:
+        """A backup is marked. A snapshot is not, and is found out by its age; one of a moment ago would not be."""
+        is_old = self._world.chain.tip.clock_ms > copy.made_ms + STALE_MS
+        if is_old and self._world.rng.random() < 0.5:
+            node.copies -= channels
+            self._world.counts["copy without a mark"] += bool(channels)
+        else:
+            node.copies |= channels
 
     def _checkpoint(self) -> bool:
         keeper = self._a_keeper(honest=True)

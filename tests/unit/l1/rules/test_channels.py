@@ -284,11 +284,18 @@ def test_the_same_head_under_a_later_key_is_enough_to_end_the_older_one(world: W
     assert world.channel(channel).sides[0].newest_key == 4
 
 
-def test_a_resume_that_denies_what_both_settled_is_refused(world: World) -> None:
+def test_a_resume_that_says_less_than_both_had_settled_voids_what_lies_beyond_that(world: World) -> None:
+    """Its signer went back to an older disk. What is settled stays, and the side that resumed can go on."""
     channel = world.with_channel()
-    world.do(world.a.root, _heads(channel, world.says(channel, 0, 7, seen=3), world.says(channel, 1, 3, seen=7)))
-    with refuses(Fault.BAD_RESUME):
-        world.do(world.a.root, ResumeChannel(channel=channel, resume=world.resume(channel, 0, 6, world.tip.height)))
+    height = world.tip.height
+    settled = _heads(channel, world.says(channel, 0, 7, seen=3, height=height), world.says(channel, 1, 3, seen=7))
+    world.do(world.a.root, settled)
+    world.do(world.a.root, ResumeChannel(channel=channel, resume=world.resume(channel, 0, 6, world.tip.height)))
+    state = world.channel(channel).sides[0]
+    assert (state.resume_size, state.settled.size) == (7, 7)
+    with refuses(Fault.BELOW_RESUME):
+        beyond = world.says(channel, 0, 8, seen=3, height=height)
+        world.do(world.b.root, _heads(channel, beyond, world.says(channel, 1, 4, seen=8)))
 
 
 def test_a_resume_stands_below_what_was_settled_after_it(world: World) -> None:

@@ -10,6 +10,7 @@ from l1.rules.commitment import Head
 from l2.protocol.channel import new_rows
 from l2.protocol.events import BlockSeen, Froze, Submit
 from l2.protocol.journal import Reason, read_journal
+from l2.protocol.limits import STALE_MS
 from tests.unit.l2.protocol.stories import consent, consent_terms, granted, request, request_terms
 from tests.unit.l2.protocol.world import OPENING, MemoryRows, Pair
 
@@ -141,6 +142,42 @@ def test_on_a_copy_nothing_is_signed_before_the_chain_holds_the_resume() -> None
     pair.block()
     assert pair.channels[0].may_sign()
     assert pair.inboxes[1], "what waited is written now"
+
+
+@pytest.mark.parametrize(("age_ms", "is_copy"), [(STALE_MS, False), (STALE_MS + 1, True)])
+def test_rows_that_are_minutes_old_are_a_copys_though_nothing_marks_them(age_ms: int, is_copy: bool) -> None:
+    """[START-9] A snapshot of the machine knows of no backup."""
+    pair = Pair()
+    granted(pair)
+    pair.restart(0)
+    assert not pair.channels[0].is_copy
+    snapshot = pair.stores[0].copy()
+    pair.now_ms += age_ms
+    pair.crash(0, snapshot)
+    pair.connect()
+    for _ in range(3):
+        pair.settle()
+        pair.block()
+    assert pair.channels[0].is_copy == is_copy
+    assert (pair.shown[0] is not None) == is_copy
+    pair.calm()
+    assert pair.channels[0].may_sign()
+
+
+def test_rows_stay_young_while_the_channel_can_sign_and_no_longer() -> None:
+    pair = Pair()
+    granted(pair)
+    pair.now_ms += 10 * STALE_MS
+    pair.block()
+    pair.crash(0)
+    pair.block()
+    assert not pair.channels[0].is_copy
+    pair.now_ms += STALE_MS + 1
+    pair.block()
+    assert pair.channels[0].is_copy, "it has not resumed since"
+    pair.crash(0)
+    pair.block()
+    assert pair.channels[0].is_copy, "and a new process does not forget it"
 
 
 def test_on_a_copy_what_the_liar_settles_first_leaves_nothing_signed_twice() -> None:

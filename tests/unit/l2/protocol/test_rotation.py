@@ -101,9 +101,8 @@ def test_the_key_changes_once_the_peers_words_show_that_it_has_read_the_block() 
 def test_a_peer_that_says_nothing_is_waited_for_some_blocks_only() -> None:
     pair = Pair()
     granted(pair)
-    ready(pair)
+    pair.do(0, KeyReady(NEW, 4, 2))
     pair.height += PATIENCE_BLOCKS - 1
-    pair.channels[0].coming = KeyReady(NEW, 4, 2)
     pair.block()
     assert pair.channels[0].me.key == 1
     pair.block()

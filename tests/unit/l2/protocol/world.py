@@ -132,6 +132,8 @@ class Pair:
         self.tickets = 0
         self.words = Words()
         self.channels = [self._load(side, fresh=True) for side in (0, 1)]
+        for side in (0, 1):
+            self.do(side, BlockSeen(height=self.height, clock_ms=self.now_ms, row=None))
         self.connect()
         self.settle()
 
