@@ -55,6 +55,7 @@ class Tower:
         self.key = SimKey(digest(b"tower %d" % number))
         self.account = account_of(self.key.public_key)
         self.book = MemoryBook()
+        self.losses = 0  # of its disk
         self.shelf: list[MemoryBook] = []
         self.rows: dict[bytes, Channel] = {}  # as it read them last
         self.process = 0
@@ -99,6 +100,7 @@ class Tower:
     def lose_disk(self, copy: MemoryBook | None) -> None:
         """An operator puts an older copy in its place, or an empty one."""
         self.crash()
+        self.losses += 1
         self.book = MemoryBook() if copy is None else copy.copy()
 
     def back_up(self) -> None:

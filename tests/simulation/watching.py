@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Watching", "counts_still"]
 
-_Guard = tuple["Tower", Held]
+_Guard = tuple["Tower", int, Held]
+"""A tower, how often it had lost its disk by then, and what it held."""
 
 
 def counts_still(row: L1Channel, side: int, signed: Signed) -> bool:
@@ -106,7 +107,7 @@ class Watching:
     def on_chain(self, row: L1Channel) -> None:
         if row.phase == Phase.CLOSING and row.id not in self._closed:
             guards = [
-                (tower, held)
+                (tower, tower.losses, held)
                 for tower in self._world.towers
                 if (held := tower.book.held(side_key(row.id, row.closer or 0))) is not None
             ]
@@ -117,7 +118,7 @@ class Watching:
     def guarded(self, row: L1Channel, side: int) -> tuple[int, int]:
         """Size and total of the closer's words that were held for the other side when the close was posted."""
         hospital = row.opening.hospitals[side]
-        words = [(held.size, _spent(held)) for _, held in self._in_time(row) if held.hospital == hospital]
+        words = [(held.size, _spent(held)) for _, _, held in self._in_time(row) if held.hospital == hospital]
         return max(words, default=(0, 0))
 
     def closed_ms(self, row: L1Channel) -> int:
@@ -125,13 +126,14 @@ class Watching:
         return self._closed[row.id][0] if row.id in self._closed else row.closes_at_ms
 
     def _in_time(self, row: L1Channel) -> list[_Guard]:
-        """Who held words that counted, and was awake for long enough to show them."""
+        """Who held words that counted, kept its disk, and was awake for long enough to show them."""
         since_ms, guards = self._closed.get(row.id, (0, []))
         enough_ms = self._world.weather.verdict_ms * 2 // 3
         return [
-            (tower, held)
-            for tower, held in guards
-            if tower.longest_awake_ms(since_ms, row.closes_at_ms) >= enough_ms
+            (tower, losses, held)
+            for tower, losses, held in guards
+            if tower.losses == losses
+            and tower.longest_awake_ms(since_ms, row.closes_at_ms) >= enough_ms
             and counts_still(row, row.closer or 0, held.signed)
             and tower.book.known.get(held.hospital) is not None
             and tower.book.known[held.hospital].reward is not None
@@ -140,7 +142,7 @@ class Watching:
     def _check_guarded(self, row: L1Channel) -> None:
         if row.together or row.lost or row.closer is None:
             return
-        for tower, held in self._in_time(row):
+        for tower, _, held in self._in_time(row):
             if held.size <= row.closed_size:
                 continue
             self._world.counts["stale close that a tower could show"] += 1
