@@ -87,6 +87,13 @@ class Mallory(Node):
         except Refused:
             return
 
+    def learn(self, channel: bytes, signed: Signed) -> None:
+        """Signed words of a channel of hers that somebody else tells her."""
+        words = self.words.setdefault(channel, ([], []))[decode_commitment(signed.body).side % 2]
+        words.append(signed)
+        if len(words) > KEPT:
+            del words[self.world.rng.randrange(len(words))]
+
     def heard(self, keeper: Keeper, message: MessageReceived) -> None:
         self.remember(keeper, message)
 

@@ -194,7 +194,8 @@ def _not_handed(world: World) -> str | None:
         for keeper in node.keepers.values():
             known = stored_commitment(node.disk.rows(keeper.id), 1 - keeper.side)
             size = 0 if known is None else decode_commitment(known.body).size
-            for tower in node.named if world.chain.row(keeper.id).phase != L1Phase.SETTLED else ():
+            honest = [tower for tower in node.named if not tower.is_liar]
+            for tower in honest if world.chain.row(keeper.id).phase != L1Phase.SETTLED else ():
                 held = tower.book.held(side_key(keeper.id, 1 - keeper.side))
                 if size > (0 if held is None else held.size):
                     return f"hospital {node.number} holds {size} entries, and tower {tower.number} less"

@@ -50,6 +50,8 @@ Said = Callable[[dict[bytes, Refused]], None]
 class Tower:
     """One process at a time, one disk, one account."""
 
+    is_liar = False
+
     def __init__(self, world: "World", number: int) -> None:
         self.world, self.number = world, number
         self.key = SimKey(digest(b"tower %d" % number))

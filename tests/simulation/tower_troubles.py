@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from l1.rules.transactions import Delegate
 from l2.tower.rows import side_key
 from tests.simulation.feed import Feed
+from tests.simulation.liar import Liar
 from tests.simulation.node import Node
 from tests.simulation.tower import Tower
 
@@ -79,6 +80,9 @@ class TowerTroubles:
             tower.lose_disk(self._world.rng.choice([None, *tower.shelf]))
         return tower is not None
 
+    def tower_lies(self) -> bool:
+        return any(tower.lie() for tower in self._world.towers if isinstance(tower, Liar))
+
     def tower_changed(self) -> bool:
         """A hospital ends a watch, or names a tower."""
         tower, node = self._a_tower(), self._a_node()
@@ -99,7 +103,8 @@ class TowerTroubles:
     def _is_watched(node: Node) -> bool:
         """Whether a tower holds what it needs to answer for it in every channel."""
         keys = [side_key(keeper.id, 1 - keeper.side) for keeper in node.keepers.values() if keeper.channel.peer.size]
-        return bool(keys) and all(any(tower.book.held(key) for tower in node.named) for key in keys)
+        named = [tower for tower in node.named if not tower.is_liar]
+        return bool(keys) and all(any(tower.book.held(key) for tower in named) for key in keys)
 
     def _a_node(self) -> Node | None:
         nodes = [node for node in self._world.nodes if node.is_up and not node.is_mallory]

@@ -133,6 +133,7 @@ class Watching:
             (tower, losses, held)
             for tower, losses, held in guards
             if tower.losses == losses
+            and not tower.is_liar
             and tower.longest_awake_ms(since_ms, row.closes_at_ms) >= enough_ms
             and counts_still(row, row.closer or 0, held.signed)
             and tower.book.known.get(held.hospital) is not None

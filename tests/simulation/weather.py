@@ -11,12 +11,14 @@ __all__ = ["CALM", "KINDS", "Topology", "Weather", "pick_topology", "pick_weathe
 
 @dataclass(frozen=True)
 class Topology:
-    """Hospitals by number, the pairs that keep a channel, which of them is Mallory (None: nobody), how many towers."""
+    """Hospitals by number, the pairs that keep a channel, which of them is Mallory (None: nobody), how many towers, and
+    which of these lies."""
 
     hospitals: int
     pairs: tuple[tuple[int, int], ...]
     mallory: int | None
     towers: int = 0
+    liar: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ _KEYS |= {"rotate root": 300_000, "root stolen": 200_000, "thief": 10_000}
 _CLOCKS = {"clock jump": 40_000, "chain out of reach": 30_000, "chain pause": 60_000}
 _MALLORY = {"mallory": 700}
 _TOWERS = {"tower crash": 20_000, "tower lags": 30_000, "tower disk fails": 40_000, "tower backup": 20_000}
-_TOWERS |= {"tower restored": 90_000, "tower changed": 60_000, "long absence": 120_000}
+_TOWERS |= {"tower restored": 90_000, "tower changed": 60_000, "long absence": 40_000}
+_TOWERS |= {"tower lies": 15_000}
 
 _ALL = _LINES | _POWER | _DISKS | _OPERATORS | _CLOCKS | _MALLORY | _KEYS | _TOWERS
 
@@ -96,7 +99,7 @@ KINDS: dict[str, Weather] = {
         troubles={"mallory": 500, "cut": 20_000, "checkpoint": 15_000, "crash": 60_000, "long absence": 15_000}
         | {"tower crash": 60_000, "tower lags": 60_000, "tower disk fails": 90_000, "tower backup": 20_000}
         | {"tower restored": 150_000, "tower changed": 150_000, "words shown": 10_000, "restore older": 90_000}
-        | {"backup": 15_000},
+        | {"backup": 15_000, "tower lies": 5_000},
         window_ms=60_000,
         verdict_ms=40_000,
     ),
@@ -123,7 +126,8 @@ def pick_topology(rng: Random, weather: str | None = None) -> Topology:
         pairs.append((first, second))
     mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather in _HERS else None
     towers = rng.choice((1, 1, 2)) if weather == "absence" else rng.choice((0, 1, 1, 2))
-    return Topology(hospitals, tuple(pairs), mallory, towers)
+    may_lie = towers > (weather == "absence") and rng.random() < 0.3  # who is away has one that does not
+    return Topology(hospitals, tuple(pairs), mallory, towers, towers - 1 if may_lie else None)
 
 
 def pick_weather(rng: Random, kind: str | None = None) -> Weather:

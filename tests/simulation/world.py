@@ -21,6 +21,7 @@ from tests.simulation.auditor import Auditor, Violation
 from tests.simulation.chain import HEARTBEAT_MS, START_MS, SimChain
 from tests.simulation.gossip import Gossip
 from tests.simulation.keeper import Keeper
+from tests.simulation.liar import Liar
 from tests.simulation.mallory import Mallory
 from tests.simulation.node import Node
 from tests.simulation.tower import Tower
@@ -85,7 +86,9 @@ class World:
             for number in range(self.topology.hospitals)
         ]
         self._by_id = {node.id: node for node in self.nodes}
-        self.towers = [Tower(self, number) for number in range(self.topology.towers)]
+        self.towers = [
+            (Liar if number == self.topology.liar else Tower)(self, number) for number in range(self.topology.towers)
+        ]
         self._behind: set[tuple[int, bytes]] = set()
         self.channels: dict[bytes, tuple[int, int]] = {}  # that somebody still looks at, and whose they are
         self.opened = 0
