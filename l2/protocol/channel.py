@@ -211,6 +211,10 @@ class Channel:
             return False  # [ROT-2]
         return self.resumed and self.phase is Phase.OPEN and not self.clock_is_off
 
+    def may_lack_words(self) -> bool:
+        """[START-6] Whether our disk is known to lack what we said, or may lack it."""
+        return self.forgot or self.is_copy or self.own.size > self.loaded
+
     def key_is_over(self) -> bool:
         """[ROT-2] Whether no commitment is signed before a newer key of ours is registered."""
         return self.me.key <= self.over

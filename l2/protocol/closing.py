@@ -40,6 +40,9 @@ def ask_close(channel: Channel, *, alone: bool, lost: bool) -> list[Effect]:
     """Raises `LocalError` where it cannot be done now."""
     if channel.phase in (Phase.ON_CHAIN, Phase.SETTLED):
         raise LocalError("the channel is already closing on the chain", "watch it with `interward channel show`")
+    if alone and not lost and not channel.resumed and channel.may_lack_words():
+        cause = "this disk may hold less than was said from it, and an old commitment of ours would cost the bond"
+        raise LocalError(cause, "wait until the channel has resumed, or close it with --lost")
     if alone or lost:
         return close_alone(channel, lost=lost, reason="closed alone by us" + (", state lost" if lost else ""))
     if channel.phase is Phase.FROZEN:

@@ -105,7 +105,7 @@ def proceed_resume(channel: Channel) -> list[Effect]:
     require(root == resume.root, Fault.UNKNOWN_HEAD, "the peer names a head of ours that we did not sign")
     settled = 0 if channel.l1 is None else channel.l1.sides[channel.side].settled.size
     require(channel.own.size >= settled, Fault.BAD_RESUME, f"of {settled} settled entries of ours the peer holds fewer")
-    if _must_stand(channel) and not _stands(channel, resume):
+    if channel.may_lack_words() and not _stands(channel, resume):
         return _show(channel, waiting)
     effects: list[Effect] = [change(channel, resume=waiting)]
     channel.resumed, channel.resume_waiting = True, None
@@ -119,11 +119,6 @@ def doubt(channel: Channel, refused: Refused) -> list[Effect]:
     """[START-7] What the peer says does not fit our disk. On this connection nothing more is taken from it."""
     channel.doubtful, channel.resume_waiting = True, None
     return [Tell("doubt", f"{refused}. Either our disk is a copy from before a loss, or the peer lies")]
-
-
-def _must_stand(channel: Channel) -> bool:
-    """[START-6] Whether our disk is known to lack what we said, or may lack it."""
-    return channel.forgot or channel.is_copy or channel.own.size > channel.loaded
 
 
 def _stands(channel: Channel, resume: Resume) -> bool:

@@ -74,10 +74,12 @@ def keep_words(channel: Channel, row: L1Channel) -> list[Effect]:
     if newest is not None and newest.key < later and channel.peer.size > settled.size:
         why = f"key {newest.key} of the peer signed its newest words, and gives way to key {later}"
         heads = checkpoint_heads(channel)
-        if heads is not None and channel.clock_ms < since_ms + channel.key_window_ms // 2:
+        left_ms = since_ms + channel.key_window_ms - channel.clock_ms
+        if heads is not None and left_ms > channel.key_window_ms // 2:
             effects.append(Submit(Checkpoint(heads=(heads,)), why))
-        else:
-            effects += close_alone(channel, lost=False, reason=f"closed alone by us: {why}")
+        elif channel.resumed or left_ms <= channel.key_window_ms // 4:
+            # Who has not resumed may hold old words of its own: it shows the peer's alone.
+            effects += close_alone(channel, lost=not channel.resumed, reason=f"closed alone by us: {why}")
     if effects:
         channel.words_kept_at = channel.height
     return effects

@@ -59,5 +59,6 @@ class KeyTroubles:
         return node is not None and not node.is_away and node.roots.rob()
 
     def thief(self) -> bool:
-        robbed = [node for node in self._world.nodes if node.roots.is_robbed]
+        """Also with what has given way since: the chain refuses that."""
+        robbed = [node for node in self._world.nodes if node.roots.was_robbed]
         return bool(robbed) and self._world.rng.choice(robbed).roots.misuse()

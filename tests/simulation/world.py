@@ -242,6 +242,8 @@ class World:
     def _make_block(self) -> None:
         try:
             changed = self.chain.make_block(START_MS + self.now)
+        except Violation:
+            raise
         except AssertionError as wrong:
             raise Violation("credits are conserved", str(wrong)) from wrong
         tip, chain = self.chain.tip, self.chain

@@ -3,12 +3,13 @@
 import pytest
 from msgspec.structs import replace
 
-from l1.ground.faults import Fault
+from l1.ground.faults import Fault, LocalError
 from l1.ground.hashing import digest
 from l1.rules import state as l1_state
 from l1.rules.commitment import Head
+from l1.rules.transactions import Close
 from l2.protocol.channel import new_rows
-from l2.protocol.events import BlockSeen, Froze, Submit
+from l2.protocol.events import AskClose, BlockSeen, Froze, Submit
 from l2.protocol.journal import Reason, read_journal
 from l2.protocol.limits import STALE_MS
 from tests.unit.l2.protocol.stories import consent, consent_terms, granted, request, request_terms
@@ -178,6 +179,17 @@ def test_rows_stay_young_while_the_channel_can_sign_and_no_longer() -> None:
     pair.crash(0)
     pair.block()
     assert pair.channels[0].is_copy, "and a new process does not forget it"
+
+
+def test_on_a_copy_nobody_closes_alone_with_words_that_may_be_old() -> None:
+    pair = Pair()
+    granted(pair)
+    pair.crash(0)
+    pair.channels[0].is_copy = True
+    with pytest.raises(LocalError, match="--lost"):
+        pair.do(0, AskClose(alone=True, lost=False))
+    asked = [effect.action for effect in pair.do(0, AskClose(alone=True, lost=True)) if isinstance(effect, Submit)]
+    assert [type(action) for action in asked] == [Close]
 
 
 def test_on_a_copy_what_the_liar_settles_first_leaves_nothing_signed_twice() -> None:

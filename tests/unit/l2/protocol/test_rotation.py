@@ -374,6 +374,25 @@ def test_words_under_a_key_that_gives_way_are_brought_to_the_chain_in_time() -> 
     assert [type(action) for action in asked] == [Close]
 
 
+def test_who_has_not_resumed_shows_no_old_words_of_its_own_to_save_the_peers() -> None:
+    pair = Pair()
+    granted(pair)
+    pair.settle()
+    copy = pair.stores[1].copy()
+    write(pair, 1)
+    pair.settle()
+    pair.crash(1, copy)
+    pair.channels[1].key_window_ms = WINDOW_MS
+    late = row(pair, newest_key=4, clock_ms=NOW_MS + WINDOW_MS // 2)
+    assert not any(isinstance(effect, Submit) for effect in pair.do(1, late)), "it may resume yet"
+    late = row(pair, newest_key=4, clock_ms=NOW_MS + WINDOW_MS * 3 // 4)
+    (asked,) = [effect.action for effect in pair.do(1, late) if isinstance(effect, Submit)]
+    assert isinstance(asked, Close)
+    assert asked.lost
+    assert asked.own is None
+    assert asked.peer == pair.channels[1].peer.signed
+
+
 def test_words_that_are_settled_need_no_help() -> None:
     pair = Pair()
     granted(pair)
