@@ -1,7 +1,7 @@
 """A watchtower that lies: it says that it keeps what it forgets, shows any words it ever got, and tells Mallory.
 
-It has no more than what it was handed: signed words of peers. Whoever relies on it alone is not watched; nobody else may
-come to harm by it, and nobody may lose a bond.
+It has no more than what it was handed: signed words of peers. Whoever relies on it alone is not watched; nobody else
+may come to harm by it, and nobody may lose a bond.
 """
 
 from typing import TYPE_CHECKING

@@ -178,13 +178,6 @@ MUTANTS = (
         "keys",
     ),
     Mutant(
-        "sign with an older key once the newest is over",
-        "l1/rules/keys.py",
-        "        and key.valid_from_ms <= clock_ms\n        and not",
-        "        and key.valid_from_ms <= clock_ms < key.valid_until_ms\n        and key.revoked_at_ms is None\n        and not",
-        "keys",
-    ),
-    Mutant(
         "let a new root key act at once",
         "l1/rules/registry.py",
         "    waits = action.kind in (ROOT, RECOVERY)",
@@ -197,20 +190,6 @@ MUTANTS = (
         "    return key.kind == ROOT and any(\n",
         "    return False and any(\n",
         "keys",
-    ),
-    Mutant(
-        "show words that a resume of one's own made void",
-        "l2/protocol/cases.py",
-        "    if channel.l1 is None:\n        return False\n    said = [decode_commitment(signed.body) for signed in shown]",
-        "    if channel.height >= 0:\n        return False\n    said = [decode_commitment(signed.body) for signed in shown]",
-        "betrayal",
-    ),
-    Mutant(
-        "take minutes-old rows for whole",
-        "l2/protocol/age.py",
-        "channel.is_copy = channel.is_copy or channel.clock_ms > channel.alive_ms + STALE_MS",
-        "pass",
-        "betrayal",
     ),
     Mutant(
         "fall over a type that nobody knows",
