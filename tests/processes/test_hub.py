@@ -166,14 +166,16 @@ async def test_a_killed_front_takes_its_workers_along_and_nobody_runs_beside_the
         known = {channel: (await hub.desk.append(channel, consents("x", 0, 20))).last + 1 for channel in channels}
         pids = [worker.pid for worker in (await hub.desk.status()).workers]
         os.kill(pids[1], signal.SIGSTOP)  # a worker that hangs, and so does not see that its front has gone
-        await hub.kill()
-        status, said = await trio.to_thread.run_sync(
-            fails, run_arguments(hub.folder), world.environment["INTERWARD_PASSWORD"]
-        )
+        try:
+            await hub.kill()
+            status, said = await trio.to_thread.run_sync(
+                fails, run_arguments(hub.folder), world.environment["INTERWARD_PASSWORD"]
+            )
+        finally:
+            os.kill(pids[1], signal.SIGCONT)  # then it sees, and ends
         assert status == 2
         assert "another process runs on" in said
         assert not (hub.folder / "desk.url").exists() or "url" not in said
-        os.kill(pids[1], signal.SIGCONT)
         await hub.start()
         await all_open(hub, channels)
         await all_verify(hub, channels, known)
