@@ -54,9 +54,7 @@ OUTBOX_BUSY = 256  # then what a peer lacks of the logs waits until it has taken
 EVENTS_PER_STEP = 64  # how much of the inbox one sync may cover
 STEP_BYTES = 32 * 1024  # of messages: then they are answered, so that two hospitals work at once and not in turns
 STEPS_AHEAD = 4  # decided while earlier ones are being written; little enough to forget in a crash
-TURNS = (
-    3  # of the loop, from a commit that is done to its words on the line: else there is a whole step in each of them
-)
+TURNS = 3  # of the loop, from a commit that is done to its words on the line: else each of them has a step in it
 TICK_S = 1.0
 
 log = structlog.get_logger()

@@ -30,8 +30,8 @@ __all__ = ["block_seen", "challenge", "is_quiet"]
 def is_quiet(channel: Channel) -> bool:
     """Whether a block that does not touch the channel's row has nothing to tell it but the height."""
     row = channel.l1
-    settled = row is not None and row.phase == L1Phase.OPEN and not row.claims
-    return settled and channel.phase is Phase.OPEN and channel.resumed and channel.coming is None
+    undisputed = row is not None and row.phase == L1Phase.OPEN and not row.claims
+    return undisputed and channel.phase is Phase.OPEN and channel.resumed and channel.coming is None
 
 
 def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:

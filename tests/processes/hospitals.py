@@ -19,6 +19,7 @@ from l2.desk.drafts import ConsentDraft, Draft, GrantDraft
 
 __all__ = [
     "both_open",
+    "consented",
     "consents",
     "ends_by_itself",
     "fails",
@@ -31,6 +32,21 @@ __all__ = [
 
 START_S = 60.0
 UNTIL_MS = 4_000_000_000_000
+
+
+async def consented(hospital: Hospital, channel: str, patient: str, classes: tuple[str, ...]) -> None:
+    """A patient permits treatment, for these classes."""
+    wanted = words.ConsentWanted(
+        channel=channel,
+        patient=patient,
+        decision="permit",
+        purposes=("TREAT",),
+        classes=classes,
+        label_ceiling="V",
+        from_ms=0,
+        until_ms=UNTIL_MS,
+    )
+    await hospital.desk.grant_consent(wanted)
 
 
 def run_arguments(folder: Path) -> list[str]:

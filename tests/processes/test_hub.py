@@ -23,7 +23,7 @@ from l2.desk import words
 from l2.desk.key_words import Rotate
 from l2.desk.watch_words import TowerWanted
 from l2.node.parts import Part, lock_of, stores_in
-from tests.processes.hospitals import UNTIL_MS, both_open, consents, fails, open_channel, run_arguments
+from tests.processes.hospitals import UNTIL_MS, both_open, consented, consents, fails, open_channel, run_arguments
 
 pytestmark = pytest.mark.slow
 
@@ -195,20 +195,6 @@ async def test_a_worker_is_started_by_its_front_alone(tmp_path: Path) -> None:
         assert "error" in json.loads(printed)
 
 
-async def consented(hub: Hospital, channel: str, patient: str) -> None:
-    wanted = words.ConsentWanted(
-        channel=channel,
-        patient=patient,
-        decision="permit",
-        purposes=("TREAT",),
-        classes=CLASSES,
-        label_ceiling="V",
-        from_ms=0,
-        until_ms=UNTIL_MS,
-    )
-    await hub.desk.grant_consent(wanted)
-
-
 def patient(name: str) -> bytes:
     return json.dumps({"resourceType": "Patient", "id": name, "birthDate": "1970-01-01"}).encode()
 
@@ -233,7 +219,7 @@ async def test_records_exist_once_and_go_through_every_worker(tmp_path: Path) ->
             nursery.start_soon(listen)
             fetched: dict[str, tuple[int, str]] = {}
             for channel, peer in channels.items():
-                await consented(hub, channel, "p1")
+                await consented(hub, channel, "p1", CLASSES)
                 wanted = words.Share(channel=channel, purposes=("TREAT",), until_ms=UNTIL_MS - 1)
                 (grant,) = (await hub.desk.share(added.record, wanted)).grants
                 got = await peer.desk.fetch(channel, grant)
@@ -265,7 +251,7 @@ async def _peers_share_with_hub(hub: Hospital, channels: dict[str, Hospital]) ->
     for number, (channel, peer) in enumerate(channels.items()):
         content = patient(f"theirs {number}")
         added = await peer.desk.add_record(content)
-        await consented(peer, channel, f"theirs {number}")
+        await consented(peer, channel, f"theirs {number}", CLASSES)
         wanted = words.Share(channel=channel, purposes=("TREAT",), until_ms=UNTIL_MS - 1)
         (grant,) = (await peer.desk.share(added.record, wanted)).grants
 
@@ -296,7 +282,7 @@ async def test_requests_are_answered_for_patients_that_another_worker_learned(tm
         assert {worker_of(channel) for channel in channels} == {0, 1}
         await hub.desk.add_record(patient("p9"))
         for channel in channels:
-            await consented(hub, channel, "p9")
+            await consented(hub, channel, "p9", CLASSES)
             wanted = words.RecordWanted(
                 channel=channel,
                 patient="p9",

@@ -19,7 +19,7 @@ from client.demo.patients import generate_patients
 from client.demo.world import Hospital, wait_until
 from l2.desk import words
 from l2.records import read_extract
-from tests.processes.hospitals import UNTIL_MS, open_channel, pair
+from tests.processes.hospitals import consented, open_channel, pair
 
 pytestmark = pytest.mark.slow
 
@@ -72,20 +72,6 @@ def busiest_year(content: bytes) -> str:
     return counted.most_common(1)[0][0]
 
 
-async def consented(a: Hospital, channel: str, patient: str) -> None:
-    wanted = words.ConsentWanted(
-        channel=channel,
-        patient=patient,
-        decision="permit",
-        purposes=("TREAT",),
-        classes=("ENCOUNTER", "OBSERVATION", "CONDITION"),
-        label_ceiling="V",
-        from_ms=0,
-        until_ms=UNTIL_MS,
-    )
-    await a.desk.grant_consent(wanted)
-
-
 async def asked(a: Hospital, b: Hospital, channel: str, patient: str, year: str) -> int:
     """B asks for two classes of a year; A has seen it."""
     from client.units import date_ms, end_ms
@@ -128,7 +114,7 @@ async def test_two_classes_of_one_year_arrive_and_nothing_else(tmp_path: Path, s
         channel = await open_channel(a, b)
         added = await a.desk.add_record(content, name="chart.json")
         said = await a.desk.pieces(added.record)
-        await consented(a, channel, added.subject)
+        await consented(a, channel, added.subject, ("ENCOUNTER", "OBSERVATION", "CONDITION"))
         request = await asked(a, b, channel, added.subject, year)
         granted = await a.desk.share(
             added.record, words.Share(channel=channel, purposes=("TREAT",), request_index=request)

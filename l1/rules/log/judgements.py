@@ -178,13 +178,12 @@ def _asked(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | 
 
 
 def _consented(standing: Standing, side: int, entry: Grant, offered: Any) -> Void | None:
-    consent, log = entry.consent, standing.logs[side]
-    assert consent is not None
-    if entry.basis != CONSENT_BASIS or consent >= len(log.marks) or log.marks[consent] & (KIND | VOID) != CONSENT:
+    assert entry.consent is not None
+    if entry.basis != CONSENT_BASIS or not standing.stands(side, entry.consent, CONSENT):
         return Void.NO_SUCH_ENTRY
-    if consent in log.endings:
+    if entry.consent in standing.logs[side].endings:
         return Void.CONSENT_WITHDRAWN
-    _, given = standing.row(side, consent)
+    _, given = standing.row(side, entry.consent)
     if not given.permit:
         return Void.CONSENT_DENIES
     if entry.request is not None and standing.row(1 - side, entry.request)[1].subject != given.subject:

@@ -36,10 +36,11 @@ class Allowed(msgspec.Struct, frozen=True, gc=False):
 _Rows = dict[int, tuple[Any, Any]]
 
 
-def _make_room(kept: dict[int, T]) -> None:
-    """The older half goes."""
-    for old in list(kept)[: len(kept) // 2]:
-        del kept[old]
+def _keep(kept: dict[int, T], index: int, value: T, most: int) -> None:
+    if len(kept) >= most:
+        for old in list(kept)[: most // 2]:
+            del kept[old]
+    kept[index] = value
 
 
 class Standing:
@@ -154,10 +155,7 @@ class Standing:
     def remember(self, side: int, index: int, entry: Entry, terms: Terms | None) -> None:
         """Keep what is known of an entry. One of the batch at hand can be read from nowhere else until it is written,
         so it is never the one that makes room: the oldest half goes, and a batch is far smaller than that."""
-        kept = self.cache[side]
-        if len(kept) >= CACHED_ROWS_MAX:
-            _make_room(kept)
-        kept[index] = (entry, terms)
+        _keep(self.cache[side], index, (entry, terms), CACHED_ROWS_MAX)
 
     def grant(self, side: int, index: int) -> "Allowed":
         """What a standing grant allows."""
@@ -165,12 +163,8 @@ class Standing:
         return self.remember_grant(side, index, *self.read(side, index)) if found is None else found
 
     def remember_grant(self, side: int, index: int, entry: Any, terms: Any) -> "Allowed":
-        kept = self.grants[side]
-        if len(kept) >= CACHED_GRANTS_MAX:
-            _make_room(kept)
-        kept[index] = allowed = Allowed(
-            entry.consent, terms.purposes, terms.from_ms, terms.until_ms, entry.fee, entry.lock
-        )
+        allowed = Allowed(entry.consent, terms.purposes, terms.from_ms, terms.until_ms, entry.fee, entry.lock)
+        _keep(self.grants[side], index, allowed, CACHED_GRANTS_MAX)
         return allowed
 
     def stands(self, side: int, index: int, kind: int) -> bool:

@@ -80,14 +80,20 @@ async def test_two_classes_of_one_year_go_over_and_prove_themselves(tmp_path: Pa
         assert (view.record_class, view.label) == ("OBSERVATION", "N")
 
 
+async def asked_and_granted(world: World) -> Any:
+    """B asks for two classes of one year, and A answers by itself."""
+    await world.consent(classes=ALL)
+    await add(world)
+    await world.request(classes=("OBSERVATION", "CONDITION"), **YEAR_2020)
+    await until(lambda: len(world.b.exchange.grants(None)) == 1)
+    (view,) = await granted(world)
+    return view
+
+
 async def test_a_request_is_answered_with_what_fits_it(tmp_path: Path) -> None:
     world = make_world(tmp_path, a={"auto_grant": True})
     async with world.running():
-        await world.consent(classes=ALL)
-        await add(world)
-        await world.request(classes=("OBSERVATION", "CONDITION"), **YEAR_2020)
-        await until(lambda: len(world.b.exchange.grants(None)) == 1)
-        (view,) = await granted(world)
+        view = await asked_and_granted(world)
         assert names(await arrived(world, view.index)) == ["o-2020", "c-2020", "c-hiv"]
 
 
@@ -183,11 +189,7 @@ async def test_what_was_held_against_its_request_is_not_read_for_it_again(
     """[PIECE-8]"""
     world = make_world(tmp_path, a={"auto_grant": True})
     async with world.running():
-        await world.consent(classes=ALL)
-        await add(world)
-        await world.request(classes=("OBSERVATION", "CONDITION"), **YEAR_2020)
-        await until(lambda: len(world.b.exchange.grants(None)) == 1)
-        (view,) = await granted(world)
+        view = await asked_and_granted(world)
         fetched = await world.b.exchange.fetch(bytes.fromhex(world.b.id), view.index)
         first = await world.open_at_b(fetched.record)
         monkeypatch.setattr(Reading, "_pieces", lambda *_: pytest.fail("it was read again"))
