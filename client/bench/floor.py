@@ -154,11 +154,11 @@ def _read(half: _Half) -> None:
         batch = decode_batch(message)
         commitment = open_commitment(batch.commitment, CONTEXT, KEYS[0].public_key)
         decode_parts(batch.publics, batch.privates)
-        salts = half.salts.span(half.frontier.size, len(batch.publics))
+        salts = half.salts.span(half.frontier.size, batch.size)
         half.frontier, _ = half.frontier.extend(leaf_hashes(batch.publics, batch.privates, salts))
         assert half.frontier.root() == commitment.root
         half.commit(message)
-        half.send(encode_batch((b"\x90",), (b"",), half.sign(commitment.size, commitment.root)))
+        half.send(encode_batch(b"\x90", b"\x90", half.sign(commitment.size, commitment.root)))
 
 
 def _serve(folder: Path) -> None:

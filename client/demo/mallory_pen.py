@@ -18,7 +18,7 @@ from l1.ground.merkle import Frontier
 from l1.ground.signing import Context, PrivateKey, Purpose
 from l1.rules.commitment import EMPTY_HEAD, Commitment, Head, Resume, Signed, decode_commitment, sign_shape
 from l1.rules.log.entries import Entry, Request, Seen, Terms
-from l1.rules.log.leaves import Hidden, encode_parts, leaf_hashes
+from l1.rules.log.leaves import Hidden, cut_parts, encode_parts, leaf_hashes
 from l2.link import Line, LineClosed
 from l2.protocol.batch import Salts, decode_batch, encode_batch
 from l2.protocol.messages import Message, ResumeGiven, decode_resume_ask
@@ -92,8 +92,9 @@ class Pen:
     def other_log(self, count: int) -> dict[str, Any]:
         """A proof that the first entry of another log of hers stands in it: what she tells somebody else."""
         entries: list[Entry] = [Request(time=now_ms(), emergency=False) for _ in range(count)]
-        publics, privates = encode_parts(entries, [request_terms(purpose=1) for _ in entries])
-        leaves = leaf_hashes(publics, privates, self._salts.span(0, count))
+        parts = encode_parts(entries, [request_terms(purpose=1) for _ in entries])
+        publics, privates = cut_parts(*parts)
+        leaves = leaf_hashes(*parts, self._salts.span(0, count))
         other, _ = Frontier().extend(leaves)
         signed = self.commitment(other, self._seen)
         hidden = Hidden(digest=digest(self._salts.one(0) + privates[0]))

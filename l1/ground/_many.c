@@ -8,10 +8,10 @@
 #include <Python.h>
 #include <openssl/sha.h>
 
-enum { HASH_BYTES = SHA256_DIGEST_LENGTH, SALT_BYTES = 16 };
+enum { HASH_BYTES = SHA256_DIGEST_LENGTH, SALT_BYTES = 16, TAGS = 16 };
 
 struct text {
-    const char *bytes;
+    const unsigned char *bytes;
     Py_ssize_t size;
 };
 
@@ -28,18 +28,6 @@ static int hash(const struct text *texts, int count, unsigned char *made)
     return good;
 }
 
-/* Borrows the bytes of an item. False, with an exception, if it is no bytes. */
-static int read_item(PyObject *items, Py_ssize_t at, struct text *text)
-{
-    PyObject *item = PySequence_Fast_GET_ITEM(items, at);
-    if (!PyBytes_Check(item)) {
-        PyErr_SetString(PyExc_TypeError, "only bytes can be hashed");
-        return 0;
-    }
-    *text = (struct text){PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item)};
-    return 1;
-}
-
 /* Hashes some texts into a new bytes object at `at` of `list`. */
 static int put_hash(PyObject *list, Py_ssize_t at, const struct text *texts, int count)
 {
@@ -50,41 +38,123 @@ static int put_hash(PyObject *list, Py_ssize_t at, const struct text *texts, int
     return hash(texts, count, (unsigned char *)PyBytes_AS_STRING(made));
 }
 
-static int put_leaf(PyObject *list, Py_ssize_t at, PyObject *publics, PyObject *privates, const char *salts)
+/* The size of the msgpack number, byte string, boolean or nil that a text begins with; 0 if it begins with none. */
+static Py_ssize_t scalar_size(struct text text)
+{
+    if (text.size < 1)
+        return 0;
+    unsigned char head = text.bytes[0];
+    Py_ssize_t size = 0;
+    if (head < 0x80 || head >= 0xe0 || head == 0xc0 || head == 0xc2 || head == 0xc3)
+        size = 1;
+    else if (head >= 0xcc && head <= 0xd3)
+        size = 1 + (1 << ((head - 0xcc) & 3));
+    else if (head == 0xc4 && text.size >= 2)
+        size = 2 + text.bytes[1];
+    return size <= text.size ? size : 0;
+}
+
+/* Cuts the short array of scalars off that a text begins with. False if it begins with none. */
+static int cut_part(struct text *rest, struct text *part)
+{
+    if (rest->size < 1 || (rest->bytes[0] & 0xf0) != 0x90)
+        return 0;
+    int fields = rest->bytes[0] & 0x0f;
+    struct text left = {rest->bytes + 1, rest->size - 1};
+    for (int at = 0; at < fields; at++) {
+        Py_ssize_t size = scalar_size(left);
+        if (size == 0)
+            return 0;
+        left = (struct text){left.bytes + size, left.size - size};
+    }
+    *part = (struct text){rest->bytes, left.bytes - rest->bytes};
+    *rest = left;
+    return 1;
+}
+
+/* Cuts the header of an array off; how many items it has, or -1 if there is none. */
+static Py_ssize_t cut_header(struct text *rest)
+{
+    Py_ssize_t taken = 0, count = -1;
+    if (rest->size >= 1 && (rest->bytes[0] & 0xf0) == 0x90) {
+        taken = 1;
+        count = rest->bytes[0] & 0x0f;
+    } else if (rest->size >= 3 && rest->bytes[0] == 0xdc) {
+        taken = 3;
+        count = rest->bytes[1] << 8 | rest->bytes[2];
+    }
+    *rest = (struct text){rest->bytes + taken, rest->size - taken};
+    return count;
+}
+
+/* The leaf of the next part, and of its private part if its kind has one. */
+static int put_leaf(PyObject *list, Py_ssize_t at, struct text *publics, struct text *privates, struct text salt,
+                    unsigned int with_private)
 {
     unsigned char hidden[HASH_BYTES];
-    struct text leaf[3] = {{"\x00", 1}, {NULL, 0}, {(const char *)hidden, HASH_BYTES}};
-    struct text salted[2] = {{salts + at * SALT_BYTES, SALT_BYTES}};
-    if (!read_item(publics, at, &leaf[1]) || !read_item(privates, at, &salted[1]))
+    struct text leaf[3] = {{(const unsigned char *)"\x00", 1}, {NULL, 0}, {hidden, HASH_BYTES}};
+    struct text salted[2] = {salt};
+    if (!cut_part(publics, &leaf[1]) || leaf[1].size < 2 || leaf[1].bytes[1] >= TAGS) {
+        PyErr_SetString(PyExc_ValueError, "a public part is none");
         return 0;
-    if (salted[1].size == 0)
+    }
+    if (!(with_private >> leaf[1].bytes[1] & 1))
         return put_hash(list, at, leaf, 2);
+    if (!cut_part(privates, &salted[1])) {
+        PyErr_SetString(PyExc_ValueError, "a private part is none");
+        return 0;
+    }
     return hash(salted, 2, hidden) && put_hash(list, at, leaf, 3);
+}
+
+static PyObject *hash_leaves(struct text publics, struct text privates, struct text salts, unsigned int with_private)
+{
+    Py_ssize_t count = cut_header(&publics), hidden = cut_header(&privates);
+    if (count < 0 || hidden < 0 || count * SALT_BYTES != salts.size) {
+        PyErr_SetString(PyExc_ValueError, "publics, privates and salts differ in number");
+        return NULL;
+    }
+    PyObject *made = PyList_New(count);
+    for (Py_ssize_t at = 0; made != NULL && at < count; at++) {
+        struct text salt = {salts.bytes + at * SALT_BYTES, SALT_BYTES};
+        if (!put_leaf(made, at, &publics, &privates, salt, with_private))
+            Py_CLEAR(made);
+    }
+    if (made != NULL && (publics.size || privates.size)) {
+        PyErr_SetString(PyExc_ValueError, "something is left behind the last part");
+        Py_CLEAR(made);
+    }
+    return made;
+}
+
+static struct text text_of(const Py_buffer *buffer)
+{
+    return (struct text){buffer->buf, buffer->len};
 }
 
 static PyObject *leaf_hashes(PyObject *module, PyObject *args)
 {
-    PyObject *made = NULL, *given[2], *parts[2] = {NULL, NULL};
-    const char *salts;
-    Py_ssize_t salts_size;
-    if (!PyArg_ParseTuple(args, "OOy#", &given[0], &given[1], &salts, &salts_size))
+    Py_buffer publics, privates, salts;
+    unsigned int with_private;
+    if (!PyArg_ParseTuple(args, "y*y*y*I", &publics, &privates, &salts, &with_private))
         return NULL;
-    for (int at = 0; at < 2; at++)
-        if ((parts[at] = PySequence_Fast(given[at], "a sequence is wanted")) == NULL)
-            goto done;
-    Py_ssize_t size = PySequence_Fast_GET_SIZE(parts[0]);
-    if (size != PySequence_Fast_GET_SIZE(parts[1]) || size * SALT_BYTES != salts_size) {
-        PyErr_SetString(PyExc_ValueError, "publics, privates and salts differ in number");
-        goto done;
-    }
-    made = PyList_New(size);
-    for (Py_ssize_t at = 0; made != NULL && at < size; at++)
-        if (!put_leaf(made, at, parts[0], parts[1], salts))
-            Py_CLEAR(made);
-done:
-    for (int at = 0; at < 2; at++)
-        Py_XDECREF(parts[at]);
+    PyObject *made = hash_leaves(text_of(&publics), text_of(&privates), text_of(&salts), with_private);
+    PyBuffer_Release(&publics);
+    PyBuffer_Release(&privates);
+    PyBuffer_Release(&salts);
     return made;
+}
+
+/* Borrows the bytes of an item. False, with an exception, if it is no bytes. */
+static int read_item(PyObject *items, Py_ssize_t at, struct text *text)
+{
+    PyObject *item = PySequence_Fast_GET_ITEM(items, at);
+    if (!PyBytes_Check(item)) {
+        PyErr_SetString(PyExc_TypeError, "only bytes can be hashed");
+        return 0;
+    }
+    *text = (struct text){(const unsigned char *)PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item)};
+    return 1;
 }
 
 static PyObject *node_hashes(PyObject *module, PyObject *row)
@@ -95,7 +165,7 @@ static PyObject *node_hashes(PyObject *module, PyObject *row)
     Py_ssize_t size = PySequence_Fast_GET_SIZE(items) / 2;
     PyObject *made = PyList_New(size);
     for (Py_ssize_t at = 0; made != NULL && at < size; at++) {
-        struct text node[3] = {{"\x01", 1}};
+        struct text node[3] = {{(const unsigned char *)"\x01", 1}};
         if (!read_item(items, 2 * at, &node[1]) || !read_item(items, 2 * at + 1, &node[2])
             || !put_hash(made, at, node, 3))
             Py_CLEAR(made);

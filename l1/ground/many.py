@@ -7,6 +7,8 @@ hand at installation, `_many.c` does the same (docs/decisions/hashes-in-c.md). N
 from collections.abc import Sequence
 from hashlib import sha256
 
+import msgspec
+
 from l1.ground.limits import SALT_BYTES
 
 try:
@@ -18,19 +20,30 @@ __all__ = ["IN_C", "leaf_hashes", "node_hashes"]
 
 IN_C = in_c is not None
 
+_cut = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
-def leaf_hashes_in_python(publics: Sequence[bytes], privates: Sequence[bytes], salts: bytes) -> list[bytes]:
-    """SHA-256(0x00 ‖ public ‖ SHA-256(salt ‖ private)) of each; without the last part where the private one is empty.
 
-    `salts` are all salts in one piece, `SALT_BYTES` each. The three are aligned, else `ValueError`.
+def leaf_hashes_in_python(publics: bytes, privates: bytes, salts: bytes, with_private: int) -> list[bytes]:
+    """SHA-256(0x00 ‖ public ‖ SHA-256(salt ‖ private)) of each; without the last part where its kind has none.
+
+    Both are msgpack arrays of parts, each a short array of scalars that begins with the number of its kind; bit n of
+    `with_private` says that kind n has a private part. `salts` are all salts in one piece, `SALT_BYTES` each. Raises
+    `ValueError` for what does not fit together; it is no check of what the parts say.
     """
-    if len(salts) != SALT_BYTES * len(publics):
+    try:
+        parts, hidden = map(bytes, _cut(publics)), iter(_cut(privates))
+        each = [salts[at : at + SALT_BYTES] for at in range(0, len(salts), SALT_BYTES)]
+        made = [
+            sha256(
+                b"\x00" + part + sha256(salt + next(hidden)).digest() if with_private >> part[1] & 1 else b"\x00" + part
+            )
+            for part, salt in zip(parts, each, strict=True)
+        ]
+    except (msgspec.DecodeError, IndexError, StopIteration) as error:
+        raise ValueError(f"publics, privates and salts do not fit together ({error})") from None
+    if next(hidden, None) is not None or len(salts) % SALT_BYTES:
         raise ValueError("publics, privates and salts differ in number")
-    each = [salts[at : at + SALT_BYTES] for at in range(0, len(salts), SALT_BYTES)]
-    return [
-        sha256(b"\x00" + public + sha256(salt + private).digest() if private else b"\x00" + public).digest()
-        for public, private, salt in zip(publics, privates, each, strict=True)
-    ]
+    return [one.digest() for one in made]
 
 
 def node_hashes_in_python(row: Sequence[bytes]) -> list[bytes]:

@@ -119,7 +119,7 @@ def _signed_by(rows: Rows, side: int, key: int) -> tuple[int, int, int] | None:
     first = last = -1
     while rows.get(batch_key(side, at)) is not None:
         batch = reader.message(at)
-        after = at + len(batch.publics)
+        after = at + batch.size
         if batch.commitment.key == key:
             first, last, count = (at if first < 0 else first), after - 1, count + 1
         at = after

@@ -10,7 +10,8 @@ import lmdb
 from l1.ground.faults import LocalError
 from l1.serving import check_metas, check_pages, check_version
 from l2.node.channel_rows import ChannelRows, channels_in
-from l2.node.journalled import journalled, standing_of
+from l2.node.journalled import journalled
+from l2.node.layouts import standing_of
 from l2.node.overlay import Layer
 from l2.node.store import MAP_BYTES, SCHEMA
 from l2.protocol.rows import open_row

@@ -2,25 +2,19 @@
 
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
 
 from l1.ground.faults import LocalError
 from l1.serving import JournalDamaged, JournalForeign, unwritten
-from l2.node.layouts import STANDING, Standing
+from l2.node.layouts import Standing
 from l2.node.overlay import Layer
 from l2.protocol.rows import REMEDY, open_row
 
-__all__ = ["journal_of", "journalled", "standing_of"]
+__all__ = ["journal_of", "journalled"]
 
 
 def journal_of(path: Path) -> Path:
     """Where the journal of a store lies: beside it."""
     return path.with_suffix(".journal")
-
-
-def standing_of(reading: Any, meta: Any) -> Standing:
-    """Raises `Damaged`."""
-    return Standing.decode(bytes(reading.get(STANDING, b"", db=meta)))
 
 
 def journalled(path: Path, standing: Standing) -> Layer:

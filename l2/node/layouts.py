@@ -8,16 +8,24 @@ from collections.abc import Mapping
 from struct import Struct
 from typing import Any, NamedTuple
 
-from l1.ground.faults import LocalError
-from l1.serving import RUN_BYTES, Migration
-from l2.protocol.rows import Damaged, seal_row, unseal_row
+import msgspec
 
-__all__ = ["MIGRATIONS", "STANDING", "Standing", "index_migrations"]
+from l1.ground.faults import LocalError
+from l1.rules.commitment import Signed
+from l1.rules.log.leaves import join_parts
+from l1.serving import RUN_BYTES, Migration
+from l2.protocol.batch import encode_batch
+from l2.protocol.rows import Damaged, batch_key, open_row, seal_row, unseal_row
+
+__all__ = ["MIGRATIONS", "STANDING", "Standing", "index_migrations", "standing_of"]
 
 STANDING = b"journal"
 """The fact in a channels' store that says up to where it holds what its journal held."""
 
 _STANDING = Struct(f">{RUN_BYTES}sQ?")
+_CHANNEL_BYTES = 32
+_BATCH = batch_key(0, 0)[:1]
+_older_batch = msgspec.msgpack.Decoder(tuple[list[bytes], list[bytes], Signed])
 _BODIES = ("records", "incoming", "outgoing")
 _CROWDS = ("crowds in", "crowds out")
 _WITH_CELLS = ("places", "holds", "erasures", "openings", "parts")
@@ -47,6 +55,11 @@ class Standing(NamedTuple):
         return cls(*_STANDING.unpack(value))
 
 
+def standing_of(reading: Any, meta: Any) -> Standing:
+    """Raises `Damaged`."""
+    return Standing.decode(bytes(reading.get(STANDING, b"", db=meta)))
+
+
 def _add_checksums(environment: Any, writing: Any) -> None:
     """1 → 2: a row gets its checksum [STORE-1]. What an older program wrote is taken at its word."""
     with writing.cursor(db=environment.open_db(b"rows", txn=writing)) as cursor:
@@ -63,7 +76,22 @@ def _add_standing(environment: Any, writing: Any) -> None:
     writing.put(STANDING, Standing.new(0).encode(), db=meta)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_add_checksums, _add_standing)
+def _join_parts(environment: Any, writing: Any) -> None:
+    """3 → 4: the parts of a batch stand together. Raises `LocalError` where its journal holds older batches still."""
+    if standing_of(writing, environment.open_db(b"meta", txn=writing)).is_open:
+        cause = "the store's journal holds what a program that was killed did not write back"
+        raise LocalError(cause, "Start and stop the hospital once with that program; nothing was changed.")
+    with writing.cursor(db=environment.open_db(b"rows", txn=writing)) as cursor:
+        at_one = cursor.first()
+        while at_one:
+            place = bytes(cursor.key())
+            if place[_CHANNEL_BYTES:].startswith(_BATCH):
+                publics, privates, commitment = _older_batch.decode(open_row(place, bytes(cursor.value())))
+                cursor.put(place, seal_row(place, encode_batch(*join_parts(publics, privates), commitment)))
+            at_one = cursor.next()
+
+
+MIGRATIONS: tuple[Migration, ...] = (_add_checksums, _add_standing, _join_parts)
 """Of the channels' store."""
 
 

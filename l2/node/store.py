@@ -34,8 +34,8 @@ from l1.serving import (
     encode_rows,
 )
 from l2.node.channel_rows import ChannelRows, channels_in
-from l2.node.journalled import journal_of, journalled, standing_of
-from l2.node.layouts import MIGRATIONS, STANDING, Standing
+from l2.node.journalled import journal_of, journalled
+from l2.node.layouts import MIGRATIONS, STANDING, Standing, standing_of
 from l2.node.overlay import Layer
 from l2.protocol.rows import REMEDY, seal_row
 

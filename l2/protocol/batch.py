@@ -1,46 +1,48 @@
 """A batch: the unit of signing, of durability and of the wire. Pure bytes in and out.
 
-A batch message is [public parts, private parts, signed commitment]; a kind without private part leaves its place
-empty. How parts are decoded and hashed is in `l1.rules.log.leaves`. Salts of 256 entries come from one SHAKE-128 call
-over channel secret, side and block, so they cost no wire bytes and either side can show one entry's salt without the
-others'.
+A batch message is [public parts, private parts, signed commitment]: all parts of a sort in one byte string. How they
+are decoded and hashed is in `l1.rules.log.leaves`. Salts of 256 entries come from one SHAKE-128 call over channel
+secret, side and block, so they cost no wire bytes and either side can show one entry's salt without the others'.
 """
 
 from functools import lru_cache
 from hashlib import shake_128
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from l1.ground.codec import Shape, decoder, encode
+from l1.ground.faults import Fault, require
 from l1.ground.hashing import tagged_digest
-from l1.ground.limits import BATCH_ENTRIES_MAX, FRAME_BYTES_MAX, SALT_BYTES
+from l1.ground.limits import FRAME_BYTES_MAX, SALT_BYTES
 from l1.rules.commitment import Signed
-from l1.rules.log.leaves import Part
+from l1.rules.log.leaves import count_parts
 from l2.protocol.limits import SALT_BLOCK
 
-__all__ = ["Batch", "Parts", "Salts", "decode_batch", "encode_batch", "open_stored"]
-
-
-class Parts(Shape, frozen=True):
-    """The parts of a batch's entries as they stand on the wire, in order."""
-
-    publics: tuple[Part, ...]
-    privates: tuple[Part, ...]
+__all__ = ["Batch", "Salts", "decode_batch", "encode_batch", "open_stored"]
 
 
 class Batch(Shape, frozen=True):
-    """The batch message."""
+    """The batch message; its parts are as `encode_parts` made them, and not looked into."""
 
-    publics: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=BATCH_ENTRIES_MAX)]
-    privates: Annotated[tuple[Part, ...], Meta(min_length=1, max_length=BATCH_ENTRIES_MAX)]
+    publics: bytes
+    privates: bytes
     commitment: Signed
 
+    @property
+    def size(self) -> int:
+        """How many entries it says that it has. Raises `Refused` for what no batch can have."""
+        return count_parts(self.publics)
 
-decode_batch = decoder(Batch, bytes_max=FRAME_BYTES_MAX, what="batch")
 
+_decode = decoder(Batch, bytes_max=FRAME_BYTES_MAX, what="batch")
 _stored: msgspec.msgpack.Decoder[Batch] = msgspec.msgpack.Decoder(Batch)
+
+
+def decode_batch(message: bytes) -> Batch:
+    """A batch message of the peer, whose parts `decode_parts` checks. Raises `Refused`."""
+    batch: Batch = _decode(message)
+    require(batch.size > 0, Fault.MALFORMED, "a batch has entries")
+    return batch
 
 
 def open_stored(message: bytes) -> Batch:
@@ -72,5 +74,5 @@ class Salts:
         return b"".join(map(self._block, blocks))[offset : offset + count * SALT_BYTES]
 
 
-def encode_batch(publics: tuple[bytes, ...], privates: tuple[bytes, ...], commitment: Signed) -> bytes:
+def encode_batch(publics: bytes, privates: bytes, commitment: Signed) -> bytes:
     return encode(Batch(publics=publics, privates=privates, commitment=commitment))

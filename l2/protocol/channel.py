@@ -352,7 +352,7 @@ def remember_unseen(channel: Channel) -> None:
     channel.unseen = {at: own_head(channel, at)}
     while at < channel.own.size:
         batch, entries, _ = reader.batch(at)
-        at += len(batch.publics)
+        at += batch.size
         commitment = decode_commitment(batch.commitment.body)
         channel.unseen[at] = (commitment.root, commitment.spent)
         if says_something(entries):
@@ -377,7 +377,7 @@ def commitment_at(channel: Channel, side: int, size: int) -> Signed | None:
     reader = channel.readers[side]
     first = reader.first_of(size - 1)
     batch = reader.message(first)
-    return batch.commitment if first + len(batch.publics) == size else None
+    return batch.commitment if first + batch.size == size else None
 
 
 def says_something(entries: list[Entry]) -> bool:
@@ -391,5 +391,5 @@ def _count_unanswered(channel: Channel) -> int:
     while at < channel.peer.size:
         batch, entries, _ = channel.readers[peer].batch(at)
         count += says_something(entries)
-        at += len(batch.publics)
+        at += batch.size
     return count

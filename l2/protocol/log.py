@@ -5,13 +5,13 @@ most 256 entries or nodes when a proof needs it, so the tree costs an eighth of 
 """
 
 from bisect import bisect_right
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from l1.ground.many import node_hashes
 from l1.ground.merkle import Frontier
 from l1.rules.log.entries import TERMS_OF, Entry, Terms
-from l1.rules.log.leaves import decode_one, decode_parts, leaf_hashes
+from l1.rules.log.leaves import cut_parts, decode_one, decode_parts, join_parts, leaf_hashes
 from l2.protocol.batch import Batch, Salts, open_stored
 from l2.protocol.limits import BATCHES_KEPT, SALT_BLOCK, TILE_LEVELS, WHOLE_BATCHES_KEPT
 from l2.protocol.rows import Damaged, Rows, batch_key, node_key, number_of
@@ -19,12 +19,21 @@ from l2.protocol.rows import Damaged, Rows, batch_key, node_key, number_of
 __all__ = ["LogReader", "tiles"]
 
 
-class _Stored(NamedTuple):
+@dataclass
+class _Stored:
     """A stored batch, its parts not yet decoded."""
 
     first: int
-    end: int
     batch: Batch
+
+    @property
+    def end(self) -> int:
+        return self.first + self.batch.size
+
+    @cached_property
+    def parts(self) -> tuple[list[bytes], list[bytes]]:
+        """One by one."""
+        return cut_parts(self.batch.publics, self.batch.privates)
 
 
 class LogReader:
@@ -46,7 +55,7 @@ class LogReader:
         if found is None or found[0][:2] != batch_key(self.side, 0)[:2]:
             raise self._lacks(index)
         first, batch = number_of(found[0]), open_stored(found[1])
-        stored = _Stored(first, first + len(batch.publics), batch)
+        stored = _Stored(first, batch)
         if index >= stored.end:
             raise self._lacks(index)
         at = bisect_right(self._firsts, first)
@@ -85,7 +94,8 @@ class LogReader:
     def parts(self, index: int) -> tuple[bytes, bytes]:
         """Public and private part of an entry, as they stand in the log."""
         stored = self._find(index)
-        return stored.batch.publics[index - stored.first], stored.batch.privates[index - stored.first]
+        publics, privates = stored.parts
+        return publics[index - stored.first], privates[index - stored.first]
 
     def forget(self) -> None:
         """Stored batches were signed anew."""
@@ -97,11 +107,13 @@ class LogReader:
         """The leaf hashes of entries start .. end."""
         found: list[bytes] = []
         while start < end:
-            first, _, batch = self._find(start)
-            upto = min(end - first, len(batch.publics))
-            publics, privates = batch.publics[start - first : upto], batch.privates[start - first : upto]
-            found += leaf_hashes(publics, privates, self.salts.span(start, len(publics)))
-            start = first + upto
+            stored = self._find(start)
+            upto = min(end, stored.end)
+            within = slice(start - stored.first, upto - stored.first)
+            publics, privates = stored.parts
+            salts = self.salts.span(start, upto - start)
+            found += leaf_hashes(*join_parts(publics[within], privates[within]), salts)
+            start = upto
         return found
 
     def node(self, level: int, index: int) -> bytes:

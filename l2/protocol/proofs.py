@@ -154,7 +154,7 @@ def _find_acknowledgement(channel: Channel, side: int, size: int, *, exactly: bo
         if decode_commitment(batch.commitment.body).seen_size >= size:
             found, high = batch.commitment, first
         else:
-            low = first + len(batch.publics)
+            low = first + batch.size
     if found is None or (exactly and decode_commitment(found.body).seen_size != size):
         return None
     return found

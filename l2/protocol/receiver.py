@@ -15,7 +15,7 @@ from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.rules.commitment import Commitment, Signed, open_commitment
 from l1.rules.log.entries import Entry, Seen
 from l1.rules.log.leaves import decode_parts, leaf_hashes
-from l2.protocol.batch import Batch, decode_batch
+from l2.protocol.batch import decode_batch
 from l2.protocol.cases import check_words, overspent, void_accesses
 from l2.protocol.channel import Channel, says_something
 from l2.protocol.events import Acknowledged, Arrived, Effect, Tell
@@ -55,12 +55,12 @@ def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]
     """Take in a batch message. Raises `Refused` for a fault of the peer."""
     if channel.held:
         return hold(channel, Message.BATCH, message)
-    batch: Batch = decode_batch(message)
+    batch = decode_batch(message)
     if batch.commitment.key not in channel.peer_keys:
         return hold(channel, Message.BATCH, message)
     commitment = open_peer(channel, batch.commitment)
     check_words(channel, batch.commitment, commitment)
-    first = commitment.size - len(batch.publics)
+    first = commitment.size - batch.size
     require(first >= 0, Fault.BATCH_SIZE, "the batch has more entries than its log")
     if commitment.size <= channel.peer.size:
         return []  # [LOG-4]

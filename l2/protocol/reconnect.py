@@ -14,7 +14,7 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, require
 from l1.rules.commitment import Commitment, decode_commitment, open_commitment
 from l1.rules.log.leaves import decode_parts, leaf_hashes
-from l2.protocol.batch import Batch, decode_batch, encode_batch
+from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.channel import Channel, commitment_at, own_head, says_something
 from l2.protocol.events import Arrived, Effect, Send
 from l2.protocol.fold_rows import let_stand
@@ -156,7 +156,7 @@ def _stored(channel: Channel, side: int, first: int) -> tuple[bytes, int]:
         raise Damaged(f"no batch of side {side} starts at {first}")
     batch = channel.readers[side].message(first)
     check_stored(channel, batch.commitment, side)
-    return message, first + len(batch.publics)
+    return message, first + batch.size
 
 
 # -- getting our own log back -------------------------------------------------------------------------------------
@@ -166,13 +166,13 @@ def given_back(channel: Channel, payload: bytes, own_keys: dict[int, bytes]) -> 
     """[REC-4] One of our own batches comes back."""
     if channel.resumed:
         return []
-    batch: Batch = decode_batch(payload)
+    batch = decode_batch(payload)
     key = own_keys.get(batch.commitment.key)
     require(key is not None, Fault.UNKNOWN_KEY, "that was never a channel key of ours")
     assert key is not None
     commitment = open_commitment(batch.commitment, channel.context, key)
     require(commitment.side == channel.side, Fault.BAD_SIGNATURE, "that is not a batch of our log")
-    first, side = commitment.size - len(batch.publics), channel.side
+    first, side = commitment.size - batch.size, channel.side
     if first < channel.own.size:
         known = commitment_at(channel, side, commitment.size)
         same = known is not None and decode_commitment(known.body).root == commitment.root

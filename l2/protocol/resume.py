@@ -151,7 +151,7 @@ def _sign_again(channel: Channel, size: int) -> list[Effect]:
         renewed = channel.renewed(decode_commitment(batch.commitment.body))
         signed = channel.sign_commitment(renewed)
         rows.append((batch_key(channel.side, at), encode_batch(batch.publics, batch.privates, signed)))
-        at += len(batch.publics)
+        at += batch.size
         if at == channel.own.size:
             channel.own.advance(channel.own.frontier, signed, renewed)
     reader.forget()

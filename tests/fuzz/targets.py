@@ -39,7 +39,7 @@ def check_parts(data: bytes) -> None:
         entries, _ = decode_parts(batch.publics, batch.privates)
     except Refused:
         return
-    assert len(entries) == len(batch.publics)
+    assert len(entries) == batch.size
 
 
 def check_frames(data: bytes) -> None:

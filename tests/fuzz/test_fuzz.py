@@ -24,7 +24,7 @@ def story() -> Story:
 
 def test_all_decoders_are_found() -> None:
     names = {name for name, _, _ in decoders()}
-    assert {"l1.rules.blocks.decode_block", "l2.protocol.batch.decode_batch", "l2.link.hello._decode"} <= names
+    assert {"l1.rules.blocks.decode_block", "l2.protocol.batch._decode", "l2.link.hello._decode"} <= names
     assert len(names) > 40
 
 

@@ -81,7 +81,7 @@ class Auditor:
             case Message.BATCH:
                 batch = open_stored(send.payload)
                 said = decode_commitment(batch.commitment.body)
-                stored = rows.get(batch_key(keeper.side, said.size - len(batch.publics)))
+                stored = rows.get(batch_key(keeper.side, said.size - batch.size))
                 same = stored == send.payload or (stored is not None and is_renewed(open_stored(stored), batch, said))
                 self.require(same, checker, f"a batch of {said.size} entries")
             case Message.SHUTDOWN:

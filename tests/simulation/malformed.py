@@ -11,9 +11,10 @@ import msgspec
 
 from l1.ground.codec import encode
 from l1.ground.faults import Refused
+from l1.ground.limits import HASH_BYTES
 from l1.ground.signing import Purpose, sign
 from l1.rules.commitment import Commitment, Resume, Signed, decode_commitment, sign_shape
-from l1.rules.log.leaves import leaf_hashes
+from l1.rules.log.leaves import cut_parts, decode_parts, join_parts, leaf_hashes
 from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.channel import Channel
 from l2.protocol.events import MessageReceived
@@ -97,7 +98,7 @@ def _genuine(rng: Random, channel: Channel, key: Key, kind: int, kept: list[Mess
             signed = sign_shape(signer, number, Purpose.RESUME, channel.context, resume)
             return encode(ResumeGiven(resume=signed))
         case _:
-            return encode_batch((), (), final)
+            return encode_batch(b"\x90", b"\x90", final)
 
 
 def bytes_changed(rng: Random, payload: bytes) -> bytes:
@@ -166,22 +167,26 @@ def _undecodable_entries(rng: Random, channel: Channel, key: Key, payload: bytes
     """The next batch of the log, root and signature right, whose entries are none or others than they say."""
     try:
         batch = decode_batch(payload)
+        decode_parts(batch.publics, batch.privates)
     except Refused:  # what was kept may itself be malformed
         return payload
-    publics, privates = list(batch.publics), list(batch.privates)
-    if len(publics) != len(privates):
-        return payload
-    parts = rng.choice([publics, privates])
+    each = cut_parts(batch.publics, batch.privates)
+    parts = rng.choice(each)
     at = rng.randrange(len(parts))
     parts[at] = bytes_changed(rng, parts[at])[:300]
-    salts = channel.readers[channel.side].salts.span(channel.own.size, len(publics))
-    frontier, _ = channel.own.frontier.extend(leaf_hashes(publics, privates, salts))
+    publics, privates = join_parts(*each)
+    salts = channel.readers[channel.side].salts.span(channel.own.size, batch.size)
+    try:
+        leaves = leaf_hashes(publics, privates, salts)
+    except ValueError:  # no parts any more, whose hashes nobody can name
+        leaves = [rng.randbytes(HASH_BYTES) for _ in range(batch.size)]
+    frontier, _ = channel.own.frontier.extend(leaves)
     seen = (channel.fold.logs[channel.side].seen, channel.peer.frontier.root())
     number, signer = key
     spent = channel.fold.logs[channel.side].spent
     said = channel.sign_commitment(channel.commitment_to(frontier, frontier.root(), spent, seen))
     signature = sign(signer, Purpose.COMMITMENT, channel.context, said.body)
-    return encode_batch(tuple(publics), tuple(privates), Signed(body=said.body, key=number, signature=signature))
+    return encode_batch(publics, privates, Signed(body=said.body, key=number, signature=signature))
 
 
 def other_heads(rng: Random, payload: bytes) -> bytes:

@@ -19,7 +19,7 @@ from l1.rules.log.marks import GRANT, HAS_ENDED, KIND, VOID
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, ResumeChannel, Settle
 from l2.protocol import writer
-from l2.protocol.batch import decode_batch
+from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.closing import checkpoint_heads
 from l2.protocol.events import Append, MessageReceived, Send, Submit
 from l2.protocol.fold_rows import fold_rows
@@ -303,7 +303,7 @@ class Mallory(Node):
         if not kept or signed is None:
             return False
         batch = decode_batch(kept[-1].payload)
-        keeper.post(MessageReceived(int(Message.BATCH), encode(replace(batch, commitment=signed))))
+        keeper.post(MessageReceived(int(Message.BATCH), encode_batch(batch.publics, batch.privates, signed)))
         return True
 
     def _overspend(self, keeper: Keeper) -> bool:

@@ -37,7 +37,7 @@ from l1.rules.log.entries import (
     Withdraw,
 )
 from l1.rules.log.fold import Fold
-from l1.rules.log.leaves import encode_parts, leaf_hashes
+from l1.rules.log.leaves import cut_parts, encode_parts, leaf_hashes
 from l1.rules.log.marks import Void
 from l1.rules.state import Claim
 from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, Close, Report, ResumeChannel, Settle
@@ -83,8 +83,9 @@ class Log:
     def append(self, entry: Entry, terms: Terms | None) -> int:
         publics, privates = encode_parts([entry], [] if terms is None else [terms])
         self.leaves += leaf_hashes(publics, privates, self.salts.span(self.size, 1))
-        self.publics += publics
-        self.privates += privates
+        (public,), (private,) = cut_parts(publics, privates)
+        self.publics.append(public)
+        self.privates.append(private)
         self.entries.append((entry, terms))
         return self.size - 1
 

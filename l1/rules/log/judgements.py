@@ -7,7 +7,6 @@ docs/spec/fold.md.
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from operator import attrgetter
 from typing import Any
 
 from l1.ground.limits import CLOCK_SKEW_MS_MAX, OPEN_REQUESTS_MAX, REQUEST_LIFE_MS
@@ -34,7 +33,6 @@ from l1.rules.log.standing import Standing
 __all__ = ["JUDGES", "judge_access", "judge_accesses", "judge_receipts"]
 
 _OPEN_GRANT = KIND | VOID | ANSWERED  # that and no more stands in the mark of a grant without a receipt
-_grant_of, _purpose_of = attrgetter("grant"), attrgetter("purpose")
 
 
 def judge_accesses(
@@ -49,12 +47,12 @@ def judge_accesses(
     """
     opened = [each for each in terms if type(each) is AccessTerms]
     accesses = [entry for entry in entries if type(entry) is Access]
-    pairs = list(zip(map(_grant_of, accesses), map(_purpose_of, opened), strict=True))
+    pairs = {(entry.grant, own.purpose) for entry, own in zip(accesses, opened, strict=True)}
     oldest, newest = times
     seen, ended, known = standing.logs[side].seen, standing.logs[1 - side].endings, standing.grants[1 - side].get
     odd = {
         (grant, purpose)
-        for grant, purpose in set(pairs)
+        for grant, purpose in pairs
         if grant >= seen
         or (allowed := known(grant)) is None
         or grant in ended
@@ -64,9 +62,11 @@ def judge_accesses(
     }
     if not odd:
         return {}
-    numbers = [at for at, pair in enumerate(pairs) if pair in odd]
-    reasons = [(at, judge_access(standing, side, accesses[at], opened[at])) for at in numbers]
-    return {at: reason for at, reason in reasons if reason is not None}
+    return {
+        at: reason
+        for at, (entry, own) in enumerate(zip(accesses, opened, strict=True))
+        if (entry.grant, own.purpose) in odd and (reason := judge_access(standing, side, entry, own)) is not None
+    }
 
 
 def judge_access(standing: Standing, side: int, entry: Access, terms: Any) -> Void | None:

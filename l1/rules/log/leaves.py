@@ -1,7 +1,8 @@
 """How an entry becomes a leaf of its log, and how its parts are read again. Pure bytes in and out.
 
-Leaf of entry i = public ‖ SHA-256(salt_i ‖ private), or the public part alone for a kind without a private part. Every
-loop here runs at C speed over a whole batch. Rules ENTRY-1 and ENTRY-3 of docs/spec/entries.md.
+Leaf of entry i = public ‖ SHA-256(salt_i ‖ private), or the public part alone for a kind without a private part. The
+parts of a batch stand together: an array of all public ones, and one of the private ones that there are. Every loop
+here runs at C speed over a whole batch. Rules ENTRY-1 and ENTRY-3 of docs/spec/entries.md.
 """
 
 from collections.abc import Sequence
@@ -14,17 +15,20 @@ from msgspec import Meta
 from l1.ground.codec import Shape, decoder
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.fields import Digest
-from l1.ground.limits import PART_BYTES_MAX, SALT_BYTES
-from l1.ground.many import leaf_hashes
-from l1.rules.log.entries import TERMS_OF, Entry, Terms
+from l1.ground.limits import BATCH_ENTRIES_MAX, PART_BYTES_MAX, SALT_BYTES
+from l1.ground.many import leaf_hashes as many_leaf_hashes
+from l1.rules.log.entries import TERMS_OF, Entry, Terms, tag_of
 
 __all__ = [
     "Hidden",
     "Opened",
     "Part",
+    "count_parts",
+    "cut_parts",
     "decode_one",
     "decode_parts",
     "encode_parts",
+    "join_parts",
     "leaf_hashes",
     "leaf_of",
     "one_leaf",
@@ -51,55 +55,71 @@ _publics = msgspec.msgpack.Decoder(list[Entry])
 _privates = msgspec.msgpack.Decoder(list[Terms])
 _public: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
 _private: msgspec.msgpack.Decoder[Terms] = msgspec.msgpack.Decoder(Terms)
-_encode_each = msgspec.msgpack.Encoder().encode
+_cut = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+_WITH_PRIVATE = sum(1 << tag_of(kind) for kind in TERMS_OF)
+_SHORT_ARRAY_MAX = 15
 
 
-def _array_header(length: int) -> bytes:
-    if length < 16:
-        return bytes([0x90 | length])
-    return b"\xdc" + length.to_bytes(2, "big")
+def encode_parts(entries: Sequence[Entry], terms: Sequence[Terms]) -> tuple[bytes, bytes]:
+    """All public parts, and all private ones. `terms` are those of the entries that have some, in order."""
+    return _encode(entries), _encode(terms)
 
 
-def decode_parts(publics: Sequence[bytes], privates: Sequence[bytes]) -> tuple[list[Entry], list[Terms]]:
+def decode_parts(publics: bytes, privates: bytes) -> tuple[list[Entry], list[Terms]]:
     """The entries, and the terms of those that have some, in order. Raises `Refused`.
 
-    One decode per list, one encode to check that every part is in its one spelling.
+    One decode per array, and one encode to check that everything in it is in its one spelling.
     """
-    require(len(publics) == len(privates), Fault.MALFORMED, "a batch has as many public as private parts")
-    filled = tuple(filter(None, privates))
-    public_bytes = b"".join([_array_header(len(publics)), *publics])
-    private_bytes = b"".join([_array_header(len(filled)), *filled])
     try:
-        entries = _publics.decode(public_bytes)
-        terms = _privates.decode(private_bytes)
+        entries, terms = _publics.decode(publics), _privates.decode(privates)
     except (msgspec.DecodeError, RecursionError, OverflowError) as error:
         raise Refused(Fault.MALFORMED, f"an entry does not decode ({error})") from None
-    # Parts whose joints were moved would still decode; encoding each again pins every joint.
+    canonical = _encode(entries) == publics and _encode(terms) == privates
+    require(canonical, Fault.NOT_CANONICAL, "an entry is not in canonical form")
     require(
-        tuple(map(_encode_each, entries)) == tuple(publics) and tuple(map(_encode_each, terms)) == filled,
-        Fault.NOT_CANONICAL,
-        "an entry is not in canonical form",
-    )
-    following = iter(map(type, terms))
-    require(
-        [next(following) if private else None for private in privates] == list(map(TERMS_OF.get, map(type, entries))),
+        list(map(type, terms)) == list(filter(None, map(TERMS_OF.get, map(type, entries)))),
         Fault.MALFORMED,
         "an entry has a private part of another kind, or lacks its own",
     )
     return entries, terms
 
 
+def count_parts(parts: bytes) -> int:
+    """How many parts such an array says that it has. Raises `Refused` if it is none, or longer than a batch."""
+    head = parts[0] if parts else 0
+    count = head & 0x0F if head & 0xF0 == 0x90 else int.from_bytes(parts[1:3], "big") if head == 0xDC else -1
+    require(0 <= count <= BATCH_ENTRIES_MAX, Fault.MALFORMED, f"at most {BATCH_ENTRIES_MAX} parts are in a batch")
+    return count
+
+
+def cut_parts(publics: bytes, privates: bytes) -> tuple[list[bytes], list[bytes]]:
+    """The parts of entries that were checked, one by one and aligned: an empty private part where there is none."""
+    each, hidden = list(map(bytes, _cut(publics))), map(bytes, _cut(privates))
+    return each, [next(hidden) if _WITH_PRIVATE >> part[1] & 1 else b"" for part in each]
+
+
+def join_parts(publics: Sequence[bytes], privates: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Parts, one by one and aligned, as they stand together."""
+    return _join(publics), _join(tuple(filter(None, privates)))
+
+
+def _join(parts: Sequence[bytes]) -> bytes:
+    count = len(parts)
+    return b"".join(
+        [bytes([0x90 | count]) if count <= _SHORT_ARRAY_MAX else b"\xdc" + count.to_bytes(2, "big"), *parts]
+    )
+
+
+def leaf_hashes(publics: bytes, privates: bytes, salts: bytes) -> list[bytes]:
+    """The leaf hash of every entry. `salts` are all salts in one piece."""
+    return many_leaf_hashes(publics, privates, salts, _WITH_PRIVATE)
+
+
 def decode_one(public: bytes, private: bytes) -> tuple[Entry, Terms | None]:
     """One entry that was checked when its batch came in."""
     return _public.decode(public), _private.decode(private) if private else None
-
-
-def encode_parts(entries: Sequence[Entry], terms: Sequence[Terms]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Public and private parts, aligned. `terms` are those of the entries that have some, in order."""
-    publics = tuple(map(_encode_each, entries))
-    following = map(_encode_each, terms)
-    privates = tuple([next(following) if type(entry) in TERMS_OF else b"" for entry in entries])
-    return publics, privates
 
 
 def one_leaf(public: bytes, private_digest: bytes) -> bytes:
@@ -116,7 +136,7 @@ def read_parts(public: bytes, private: Opened | Hidden | None) -> tuple[Entry, T
     Terms where they are shown. Raises `Refused`.
     """
     if isinstance(private, Opened):
-        entries, terms = decode_parts((public,), (private.private,))
+        entries, terms = decode_parts(*join_parts((public,), (private.private,)))
         require(terms, Fault.MALFORMED, "a private part that is empty")
         return entries[0], terms[0]
     entry: Entry = _decode_public(public)

@@ -1,4 +1,4 @@
-"""The channels' store: what comes out is what went in, or the damage is named; older layouts become the newest."""
+"""The channels' store: what comes out is what went in, or the damage is named."""
 
 import errno
 import os
@@ -15,48 +15,15 @@ import trio
 
 from l1.ground.faults import LocalError
 from l1.ground.hashing import digest
-from l1.rules.log.entries import Revoke
 from l2.node.examination import examine_rows, looking_into
-from l2.node.layouts import MIGRATIONS, STANDING
-from l2.node.store import IN_LOOP_BYTES, IN_LOOP_S, SCHEMA, ChannelStore
-from l2.protocol.channel import Me, load
-from l2.protocol.rows import Damaged, open_row, seal_row
+from l2.node.store import IN_LOOP_BYTES, IN_LOOP_S, ChannelStore
+from l2.protocol.rows import Damaged, seal_row
 from l2.protocol.stored import check_signed
-from tests.unit.l2.protocol.stories import access, access_terms, granted, write
-from tests.unit.l2.protocol.world import CHAIN, KEYS, KEYS_EVER, NOW_MS, MemoryRows, Pair
+from tests.unit.l2.node.stores import CHANNEL, FIRST, LAST, everything, filled
+from tests.unit.l2.protocol.stories import granted
+from tests.unit.l2.protocol.world import KEYS_EVER, Pair
 
-CHANNEL = digest(b"some channel")
 FLIPS = 1_000
-FIRST, LAST = b"\0", b"\xff"
-ME = Me(KEYS[0], 1, digest(b"secret"))
-
-
-def filled(path: Path) -> list[MemoryRows]:
-    """A store of a channel in which both hospitals wrote; the rows as of each commit."""
-    pair = Pair()
-    first = granted(pair, 20)
-    commits = [pair.stores[0].copy()]
-    for turn in range(5):
-        pair.append(1, [access(first + turn, at=10) for _ in range(40)], [access_terms()] * 40)
-        pair.settle()
-        write(pair, 0, Revoke(time=NOW_MS + 20, grant=first + turn))
-        commits.append(pair.stores[0].copy())
-    store = ChannelStore(path)
-    for before, after in zip([MemoryRows(), *commits], commits, strict=False):
-        store.write(CHANNEL, [row for row in after.scan(FIRST, LAST) if before.get(row[0]) != row[1]])
-    store.close()
-    return commits
-
-
-def everything(path: Path) -> list[tuple[bytes, bytes]]:
-    """Every row, the channel loaded and what is signed in it opened."""
-    store = ChannelStore(path)
-    try:
-        rows = store.rows(CHANNEL)
-        check_signed(load(rows, ME, CHAIN, fresh=False), KEYS_EVER)
-        return list(rows.scan(FIRST, LAST))
-    finally:
-        store.close()
 
 
 def test_no_flipped_bit_ever_becomes_a_value(tmp_path: Path) -> None:
@@ -115,63 +82,6 @@ def _write_until(store: ChannelStore, ended: threading.Event) -> None:
     while not ended.is_set():
         store.write(CHANNEL, [(b"y" + (number + at).to_bytes(8, "big"), bytes(200)) for at in range(20)])
         number += 20
-
-
-def older_layout(path: Path, schema: int) -> None:
-    """Make a store what it was under an earlier program."""
-    with lmdb.open(str(path), subdir=False, max_dbs=2) as raw, raw.begin(write=True) as writing:
-        rows, meta = (raw.open_db(name, txn=writing) for name in (b"rows", b"meta"))
-        with writing.cursor(db=rows) as cursor:
-            for place, stored in list(cursor):
-                cursor.put(place, open_row(bytes(place), bytes(stored)))
-        writing.put(b"schema", schema.to_bytes(2, "big"), db=meta)
-        writing.delete(STANDING, db=meta)
-    path.with_suffix(".journal").unlink()
-
-
-def test_a_store_without_checksums_is_migrated(tmp_path: Path) -> None:
-    path = tmp_path / "channels.mdb"
-    rows = list(filled(path)[-1].scan(FIRST, LAST))
-    older_layout(path, 1)
-    before = path.read_bytes()
-    with pytest.raises(LocalError, match="schema 1"):
-        examine_rows(path)
-    assert path.read_bytes() == before, "an examination changes nothing"
-    assert everything(path) == rows
-    assert everything(path) == rows, "once is enough"
-    kept = path.with_name("channels.mdb.schema-1")
-    kept.rename(tmp_path / "again.mdb")
-    assert everything(tmp_path / "again.mdb") == rows
-
-
-def test_a_migration_that_was_killed_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "channels.mdb"
-    rows = list(filled(path)[-1].scan(FIRST, LAST))
-    older_layout(path, 1)
-
-    def killed(environment: Any, writing: Any) -> None:
-        MIGRATIONS[0](environment, writing)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("l2.node.store.MIGRATIONS", (killed,))
-    with pytest.raises(KeyboardInterrupt):
-        ChannelStore(path)
-    monkeypatch.undo()
-    assert everything(path) == rows
-
-
-def test_a_newer_store_is_refused_and_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "channels.mdb"
-    filled(path)
-    with (
-        lmdb.open(str(path), subdir=False, max_dbs=2) as raw,
-        raw.begin(write=True, db=raw.open_db(b"meta")) as writing,
-    ):
-        writing.put(b"schema", (SCHEMA + 1).to_bytes(2, "big"))
-    before = path.read_bytes()
-    with pytest.raises(LocalError, match=f"has schema {SCHEMA + 1}; this program knows {SCHEMA}"):
-        ChannelStore(path)
-    assert path.read_bytes() == before
 
 
 def test_what_is_signed_is_opened_when_it_is_loaded() -> None:
@@ -280,19 +190,6 @@ def test_a_backup_needs_no_journal_and_takes_no_other(tmp_path: Path) -> None:
     path.write_bytes(copy.read_bytes())
     with pytest.raises(LocalError, match=r"does not belong to channels\.mdb"):
         ChannelStore(path)
-
-
-def test_a_store_that_had_no_journal_gets_one(tmp_path: Path) -> None:
-    """2 → 3."""
-    path = tmp_path / "channels.mdb"
-    rows = list(filled(path)[-1].scan(FIRST, LAST))
-    with lmdb.open(str(path), subdir=False, max_dbs=2) as raw, raw.begin(write=True) as writing:
-        meta = raw.open_db(b"meta", txn=writing)
-        writing.put(b"schema", (2).to_bytes(2, "big"), db=meta)
-        writing.delete(STANDING, db=meta)
-    path.with_suffix(".journal").unlink()
-    assert everything(path) == rows
-    assert path.with_name("channels.mdb.schema-2").exists()
 
 
 async def test_who_writes_faster_than_is_written_back_waits_and_loses_nothing(

@@ -14,7 +14,7 @@ from l1.rules.commitment import Signed
 from l1.rules.evidence import Charge, Evidence, Forked, Shown
 from l1.rules.judge import Guilty, judge
 from l1.rules.log.entries import Receipt, Revoke, Seen, Withdraw
-from l1.rules.log.leaves import Hidden, encode_parts, leaf_hashes
+from l1.rules.log.leaves import Hidden, cut_parts, encode_parts, leaf_hashes
 from l1.rules.shown import Court
 from l1.rules.state import Claim, Demanded
 from l1.rules.transactions import CHANNEL, Close, Demand, Ended, Report, ResumeChannel, Reveal, Settle
@@ -187,9 +187,10 @@ def test_what_is_shown_of_her_says_nothing(why: str) -> None:
 def other_log(mallory: Mallory, size: int) -> list[tuple[Signed, Shown]]:
     """Another log of hers: her commitment, with each of its entries."""
     terms = [request_terms(purpose=number + 1) for number in range(size)]
-    publics, privates = encode_parts([request()] * size, terms)
+    parts = encode_parts([request()] * size, terms)
+    publics, privates = cut_parts(*parts)
     salts = mallory.victim.readers[1].salts
-    leaves = leaf_hashes(publics, privates, salts.span(0, size))
+    leaves = leaf_hashes(*parts, salts.span(0, size))
     frontier, _ = Frontier().extend(leaves)
     signed = mallory.commitment(frontier)
 

@@ -8,7 +8,7 @@ from l1.ground.hashing import digest
 from l1.rules import state as l1_state
 from l1.rules.commitment import EMPTY_HEAD, Head, decode_commitment
 from l1.rules.log.entries import Access, Consent, Seen
-from l1.rules.log.leaves import Hidden
+from l1.rules.log.leaves import Hidden, cut_parts, join_parts
 from l1.rules.transactions import CHANNEL, ROOT
 from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.channel import commitment_at
@@ -82,7 +82,7 @@ def ends(pair: Pair) -> list[int]:
     """The sizes at which side 1's batches end."""
     reader, at, sizes = pair.channels[1].readers[1], 0, []
     while at < pair.channels[1].own.size:
-        at += len(reader.batch(at)[0].publics)
+        at += reader.batch(at)[0].size
         sizes.append(at)
     return sizes
 
@@ -277,9 +277,9 @@ def test_a_proof_out_of_a_damaged_store_is_not_handed_out() -> None:
     first = pair.channels[0].readers[0].first_of(GRANT)
     key = batch_key(0, first)
     batch = decode_batch(pair.stores[0].get(key) or b"")
-    publics = list(batch.publics)
+    publics, privates = cut_parts(batch.publics, batch.privates)
     publics[GRANT - first] = publics[GRANT - first][:-1] + bytes([publics[GRANT - first][-1] ^ 1])
-    pair.stores[0].put([(key, encode_batch(tuple(publics), batch.privates, batch.commitment))])
+    pair.stores[0].put([(key, encode_batch(*join_parts(publics, privates), batch.commitment))])
     pair.crash(0)
     channel = pair.channels[0]
     channel.l1 = row(pair)
