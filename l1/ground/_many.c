@@ -87,40 +87,64 @@ static Py_ssize_t cut_header(struct text *rest)
     return count;
 }
 
-/* The leaf of the next part, and of its private part if its kind has one. */
-static int put_leaf(PyObject *list, Py_ssize_t at, struct text *publics, struct text *privates, struct text salt,
-                    unsigned int with_private)
+/* The parts of a batch that are not cut off yet. */
+struct parts {
+    struct text publics, privates;
+    unsigned int with_private;
+};
+
+/* Cuts the parts of the next entry off; the private one is empty if its kind has none. False, with an exception, if they
+ * are none. */
+static int cut_entry(struct parts *rest, struct text *public, struct text *private)
+{
+    *private = (struct text){NULL, 0};
+    int good = cut_part(&rest->publics, public) && public->size >= 2 && public->bytes[1] < TAGS;
+    if (good && (rest->with_private >> public->bytes[1] & 1))
+        good = cut_part(&rest->privates, private);
+    if (!good)
+        PyErr_SetString(PyExc_ValueError, "what stands where a part of an entry is due is none");
+    return good;
+}
+
+/* Cuts the headers off; how many entries there are, or -1 with an exception. */
+static Py_ssize_t cut_headers(struct parts *rest)
+{
+    Py_ssize_t count = cut_header(&rest->publics);
+    if (count < 0 || cut_header(&rest->privates) < 0) {
+        PyErr_SetString(PyExc_ValueError, "parts stand in an array");
+        return -1;
+    }
+    return count;
+}
+
+static int put_leaf(PyObject *list, Py_ssize_t at, struct parts *rest, struct text salt)
 {
     unsigned char hidden[HASH_BYTES];
     struct text leaf[3] = {{(const unsigned char *)"\x00", 1}, {NULL, 0}, {hidden, HASH_BYTES}};
     struct text salted[2] = {salt};
-    if (!cut_part(publics, &leaf[1]) || leaf[1].size < 2 || leaf[1].bytes[1] >= TAGS) {
-        PyErr_SetString(PyExc_ValueError, "a public part is none");
+    if (!cut_entry(rest, &leaf[1], &salted[1]))
         return 0;
-    }
-    if (!(with_private >> leaf[1].bytes[1] & 1))
+    if (salted[1].size == 0)
         return put_hash(list, at, leaf, 2);
-    if (!cut_part(privates, &salted[1])) {
-        PyErr_SetString(PyExc_ValueError, "a private part is none");
-        return 0;
-    }
     return hash(salted, 2, hidden) && put_hash(list, at, leaf, 3);
 }
 
-static PyObject *hash_leaves(struct text publics, struct text privates, struct text salts, unsigned int with_private)
+static PyObject *hash_leaves(struct parts rest, struct text salts)
 {
-    Py_ssize_t count = cut_header(&publics), hidden = cut_header(&privates);
-    if (count < 0 || hidden < 0 || count * SALT_BYTES != salts.size) {
-        PyErr_SetString(PyExc_ValueError, "publics, privates and salts differ in number");
+    Py_ssize_t count = cut_headers(&rest);
+    if (count < 0)
+        return NULL;
+    if (count * SALT_BYTES != salts.size) {
+        PyErr_SetString(PyExc_ValueError, "parts and salts differ in number");
         return NULL;
     }
     PyObject *made = PyList_New(count);
     for (Py_ssize_t at = 0; made != NULL && at < count; at++) {
         struct text salt = {salts.bytes + at * SALT_BYTES, SALT_BYTES};
-        if (!put_leaf(made, at, &publics, &privates, salt, with_private))
+        if (!put_leaf(made, at, &rest, salt))
             Py_CLEAR(made);
     }
-    if (made != NULL && (publics.size || privates.size)) {
+    if (made != NULL && (rest.publics.size || rest.privates.size)) {
         PyErr_SetString(PyExc_ValueError, "something is left behind the last part");
         Py_CLEAR(made);
     }
@@ -138,10 +162,71 @@ static PyObject *leaf_hashes(PyObject *module, PyObject *args)
     unsigned int with_private;
     if (!PyArg_ParseTuple(args, "y*y*y*I", &publics, &privates, &salts, &with_private))
         return NULL;
-    PyObject *made = hash_leaves(text_of(&publics), text_of(&privates), text_of(&salts), with_private);
+    struct parts parts = {text_of(&publics), text_of(&privates), with_private};
+    PyObject *made = hash_leaves(parts, text_of(&salts));
     PyBuffer_Release(&publics);
     PyBuffer_Release(&privates);
     PyBuffer_Release(&salts);
+    return made;
+}
+
+/* An array of the `count` parts that stand from one place to another. */
+static PyObject *array_of(const unsigned char *from, const unsigned char *to, Py_ssize_t count)
+{
+    unsigned char head[3] = {0xdc, (unsigned char)(count >> 8), (unsigned char)count};
+    Py_ssize_t taken = 3, size = to - from;
+    if (count < 16) {
+        head[0] = (unsigned char)(0x90 | count);
+        taken = 1;
+    }
+    PyObject *made = PyBytes_FromStringAndSize(NULL, taken + size);
+    if (made != NULL) {
+        memcpy(PyBytes_AS_STRING(made), head, (size_t)taken);
+        memcpy(PyBytes_AS_STRING(made) + taken, from, (size_t)size);
+    }
+    return made;
+}
+
+static PyObject *slice(struct parts rest, Py_ssize_t start, Py_ssize_t stop)
+{
+    Py_ssize_t count = cut_headers(&rest), hidden = 0;
+    if (count < 0)
+        return NULL;
+    if (start < 0 || stop < start || stop > count) {
+        PyErr_SetString(PyExc_IndexError, "there are not so many parts");
+        return NULL;
+    }
+    struct parts from = rest;
+    for (Py_ssize_t at = 0; at < stop; at++) {
+        struct text public, private;
+        if (at == start)
+            from = rest;
+        if (!cut_entry(&rest, &public, &private))
+            return NULL;
+        hidden += at >= start && private.size;
+    }
+    if (start == stop)
+        from = rest;
+    PyObject *publics = array_of(from.publics.bytes, rest.publics.bytes, stop - start);
+    PyObject *privates = array_of(from.privates.bytes, rest.privates.bytes, hidden);
+    if (publics != NULL && privates != NULL)
+        return Py_BuildValue("(NN)", publics, privates);
+    Py_XDECREF(publics);
+    Py_XDECREF(privates);
+    return NULL;
+}
+
+static PyObject *slice_parts(PyObject *module, PyObject *args)
+{
+    Py_buffer publics, privates;
+    unsigned int with_private;
+    Py_ssize_t start, stop;
+    if (!PyArg_ParseTuple(args, "y*y*Inn", &publics, &privates, &with_private, &start, &stop))
+        return NULL;
+    struct parts parts = {text_of(&publics), text_of(&privates), with_private};
+    PyObject *made = slice(parts, start, stop);
+    PyBuffer_Release(&publics);
+    PyBuffer_Release(&privates);
     return made;
 }
 
@@ -177,6 +262,7 @@ static PyObject *node_hashes(PyObject *module, PyObject *row)
 static PyMethodDef methods[] = {
     {"leaf_hashes", leaf_hashes, METH_VARARGS, NULL},
     {"node_hashes", node_hashes, METH_O, NULL},
+    {"slice_parts", slice_parts, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -5,13 +5,13 @@ most 256 entries or nodes when a proof needs it, so the tree costs an eighth of 
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from typing import NamedTuple
 
 from l1.ground.many import node_hashes
 from l1.ground.merkle import Frontier
 from l1.rules.log.entries import TERMS_OF, Entry, Terms
-from l1.rules.log.leaves import cut_parts, decode_one, decode_parts, join_parts, leaf_hashes
+from l1.rules.log.leaves import decode_one, decode_parts, leaf_hashes, slice_parts
 from l2.protocol.batch import Batch, Salts, open_stored
 from l2.protocol.limits import BATCHES_KEPT, SALT_BLOCK, TILE_LEVELS, WHOLE_BATCHES_KEPT
 from l2.protocol.rows import Damaged, Rows, batch_key, node_key, number_of
@@ -19,21 +19,16 @@ from l2.protocol.rows import Damaged, Rows, batch_key, node_key, number_of
 __all__ = ["LogReader", "tiles"]
 
 
-@dataclass
-class _Stored:
+class _Stored(NamedTuple):
     """A stored batch, its parts not yet decoded."""
 
     first: int
+    end: int
     batch: Batch
 
-    @property
-    def end(self) -> int:
-        return self.first + self.batch.size
-
-    @cached_property
-    def parts(self) -> tuple[list[bytes], list[bytes]]:
-        """One by one."""
-        return cut_parts(self.batch.publics, self.batch.privates)
+    def parts(self, start: int, end: int) -> tuple[bytes, bytes]:
+        """Those of the entries start .. end of the log."""
+        return slice_parts(self.batch.publics, self.batch.privates, start - self.first, end - self.first)
 
 
 class LogReader:
@@ -55,7 +50,7 @@ class LogReader:
         if found is None or found[0][:2] != batch_key(self.side, 0)[:2]:
             raise self._lacks(index)
         first, batch = number_of(found[0]), open_stored(found[1])
-        stored = _Stored(first, batch)
+        stored = _Stored(first, first + batch.size, batch)
         if index >= stored.end:
             raise self._lacks(index)
         at = bisect_right(self._firsts, first)
@@ -94,8 +89,8 @@ class LogReader:
     def parts(self, index: int) -> tuple[bytes, bytes]:
         """Public and private part of an entry, as they stand in the log."""
         stored = self._find(index)
-        publics, privates = stored.parts
-        return publics[index - stored.first], privates[index - stored.first]
+        public, private = stored.parts(index, index + 1)
+        return public[1:], private[1:]  # without the headers of their arrays
 
     def forget(self) -> None:
         """Stored batches were signed anew."""
@@ -109,10 +104,7 @@ class LogReader:
         while start < end:
             stored = self._find(start)
             upto = min(end, stored.end)
-            within = slice(start - stored.first, upto - stored.first)
-            publics, privates = stored.parts
-            salts = self.salts.span(start, upto - start)
-            found += leaf_hashes(*join_parts(publics[within], privates[within]), salts)
+            found += leaf_hashes(*stored.parts(start, upto), self.salts.span(start, upto - start))
             start = upto
         return found
 

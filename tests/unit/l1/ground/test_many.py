@@ -44,6 +44,25 @@ def test_nodes(row: list[bytes]) -> None:
     assert many.node_hashes(row) == many.node_hashes(tuple(row)) == expected
 
 
+@given(ENTRIES, st.data())
+def test_slices(entries: list[tuple[Any, Any, bytes]], data: st.DataObject) -> None:
+    publics = [[part[0], *part[1]] for part, _, _ in entries]
+    privates = [[part[0], *part[1]] if WITH_PRIVATE >> of[0] & 1 else None for of, part, _ in entries]
+    start = data.draw(st.integers(0, len(entries)))
+    stop = data.draw(st.integers(start, len(entries)))
+    together = (encode(publics), encode([part for part in privates if part is not None]))
+    expected = (encode(publics[start:stop]), encode([part for part in privates[start:stop] if part is not None]))
+    for slice_parts in (many.slice_parts, many.slice_parts_in_python):
+        assert slice_parts(*together, WITH_PRIVATE, start, stop) == expected
+        for wrong in ((-1, 0), (stop + 1, stop), (0, len(entries) + 1)):
+            with pytest.raises(IndexError):
+                slice_parts(*together, WITH_PRIVATE, *wrong)
+    each, aligned = many.cut_parts(*together, WITH_PRIVATE)
+    assert each == [encode(part) for part in publics]
+    assert aligned == [b"" if part is None else encode(part) for part in privates]
+    assert many.join_parts(each, aligned) == together
+
+
 ONE, OTHER = encode([[1, 7]]), encode([[2, 7]])
 """Of a kind with a private part, and of one without."""
 
