@@ -160,6 +160,50 @@ async def test_a_worker_that_ends_gives_its_places_back_and_its_slots_are_refuse
             await stream.aclose()
 
 
+async def test_a_worker_that_hangs_keeps_nobody_from_the_others(autojump_clock: MockClock) -> None:
+    """It takes nothing and gives no ticket back; who dials it comes again and again, from one address."""
+    async with open_hub() as hub:
+        clients = [await hub.connect(hello(1)) for _ in range(4)]
+        await hub.unsettled(4)
+        began = trio.current_time()
+        await hub.unsettled(0)
+        assert trio.current_time() - began < 2 * FEW.handshake_s
+        clients.append(await hub.connect(hello(0)))
+        stream = await hub.accepted(0)
+        late = await hub.accepted(1)  # it goes on at last
+        hub.workers[1].settled(late)
+        await hub.unsettled(1)
+        for one in [*clients, stream, late]:
+            await one.aclose()
+
+
+async def test_what_a_worker_closes_is_closed() -> None:
+    """The front keeps no descriptor of its own while it waits for the ticket."""
+    async with open_hub() as hub, await hub.connect(hello(0)) as client:
+        await (await hub.accepted(0)).aclose()
+        with trio.fail_after(30):
+            assert await _is_closed(client)
+        assert hub.door.unsettled == 1
+
+
+async def test_a_ticket_whose_front_has_gone_harms_nobody() -> None:
+    """A handshake ends just then: the worker ends because its front is gone, and for no other reason."""
+    ours, theirs = pair_of_ends()
+    worker = Handed(theirs)
+    left, right = socket.socketpair()
+    async with trio.SocketStream(trio.socket.from_stdlib_socket(left)) as connection:
+        left.setblocking(False)
+        await Handing(ours).hand(7, connection)
+    stream = await worker.accept()
+    ours.close()
+    worker.settled(stream)
+    with pytest.raises(LocalError, match="the front of the hub has ended"):
+        await worker.accept()
+    await stream.aclose()
+    await worker.aclose()
+    right.close()
+
+
 async def test_a_worker_without_its_front_ends() -> None:
     ours, theirs = pair_of_ends()
     ours.close()

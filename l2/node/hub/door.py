@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import structlog
 import trio
@@ -20,9 +21,20 @@ from l2.node.parts import home_of_slot
 __all__ = ["FrontDoor"]
 
 PEEK_S = 5.0  # for a ClientHello to be here: half of what a whole handshake may take
-PEEK_AGAIN_S = 0.01  # between looks at one that comes in pieces, for a socket that is not read stays readable
+PEEK_AGAIN_S, PEEK_AGAIN_S_MAX = 0.01, 0.32  # between looks at one that comes in pieces, for a socket that is not
+# read stays readable; longer each time, so that who never ends his hello costs little
+LATE_S = 2.0  # on top of a whole handshake, for a worker to say what came of it: one that hangs never does
 
 log = structlog.get_logger()
+
+
+@dataclass
+class _Knocking:
+    """One of whom nobody knows yet who he is: where he comes from, and the worker that has him now."""
+
+    address: str
+    worker: int | None = None
+    known: trio.Event = field(default_factory=trio.Event)
 
 
 class FrontDoor:
@@ -31,7 +43,7 @@ class FrontDoor:
     def __init__(self, workers: Mapping[int, Handing], count: int, limits: Limits | None = None) -> None:
         self._workers, self._count, self._limits = workers, count, limits or Limits()
         self._tickets = itertools.count()
-        self._unsettled: dict[int, tuple[str, int | None]] = {}  # address and worker of each
+        self._unsettled: dict[int, _Knocking] = {}
         self._knocking: Counter[str] = Counter()
 
     @property
@@ -40,63 +52,69 @@ class FrontDoor:
         return len(self._unsettled)
 
     async def knock(self, stream: trio.SocketStream) -> None:
-        """One connection; `trio.serve_listeners` closes our descriptor of it afterwards."""
+        """One connection, until its worker knows who it is, or should have known long ago."""
         address = _address(stream)
         limits = self._limits
         if self.unsettled >= limits.unproved_max or self._knocking[address] >= limits.unproved_per_address_max:
             log.info("line refused", who=address, why="too many connections that have not said who they are")
             return
         ticket = next(self._tickets)
-        self._unsettled[ticket] = (address, None)
+        knocking = self._unsettled[ticket] = _Knocking(address)
         self._knocking[address] += 1
-        handed = False
         try:
-            handed = await self._hand(ticket, address, stream)
+            if await self._hand(ticket, knocking, stream):
+                await stream.aclose()  # ours alone: what the worker closes is to be closed
+                with trio.move_on_after(limits.handshake_s + LATE_S):
+                    await knocking.known.wait()
         finally:
-            if not handed:
-                self.settle(ticket)
+            self.settle(ticket)
 
-    async def _hand(self, ticket: int, address: str, stream: trio.SocketStream) -> bool:
+    async def _hand(self, ticket: int, knocking: _Knocking, stream: trio.SocketStream) -> bool:
         slot: int | None = None
         with trio.move_on_after(PEEK_S) as scope, suppress(OSError):
             slot = await _peek(stream)
         if scope.cancelled_caught:
-            log.info("line refused", who=address, why=f"no hello within {PEEK_S:g} s")
+            log.info("line refused", who=knocking.address, why=f"no hello within {PEEK_S:g} s")
             return False
         number = 0 if slot is None else home_of_slot(slot, self._count)
         worker = self._workers.get(number)
         if worker is None:
-            log.info("line refused", who=address, why=f"worker {number} is not there")
+            log.info("line refused", who=knocking.address, why=f"worker {number} is not there")
             return False
-        self._unsettled[ticket] = (address, number)
+        knocking.worker = number
         try:
             await worker.hand(ticket, stream)
         except OSError as error:
-            log.info("line refused", who=address, why=f"worker {number} took nothing ({error})")
+            log.info("line refused", who=knocking.address, why=f"worker {number} took nothing ({error})")
             return False
-        return ticket in self._unsettled  # else the worker died meanwhile, and was forgotten
+        return True
 
     def settle(self, ticket: int) -> None:
-        """The worker knows who it is, or that it came to nothing."""
-        address, _ = self._unsettled.pop(ticket, ("", None))
-        self._knocking[address] -= 1
-        if self._knocking[address] <= 0:
-            del self._knocking[address]
+        """The worker knows who it is, or that it came to nothing. Told again, it is told."""
+        knocking = self._unsettled.pop(ticket, None)
+        if knocking is None:
+            return
+        knocking.known.set()
+        self._knocking[knocking.address] -= 1
+        if not self._knocking[knocking.address]:
+            del self._knocking[knocking.address]
 
     def forget(self, worker: int) -> None:
         """The worker has ended, and its connections with it."""
-        for ticket in [ticket for ticket, (_, number) in self._unsettled.items() if number == worker]:
+        for ticket in [ticket for ticket, knocking in self._unsettled.items() if knocking.worker == worker]:
             self.settle(ticket)
 
 
 async def _peek(stream: trio.SocketStream) -> int | None:
     """The slot that the connection's first bytes name. Nothing is taken."""
+    pause_s = PEEK_AGAIN_S
     while True:
         data = await stream.socket.recv(HELLO_PEEK_BYTES, socket.MSG_PEEK)
         slot, more = peek_slot(data)
         if not data or not more:
             return slot
-        await trio.sleep(PEEK_AGAIN_S)
+        await trio.sleep(pause_s)
+        pause_s = min(2 * pause_s, PEEK_AGAIN_S_MAX)
 
 
 def _address(stream: trio.SocketStream) -> str:

@@ -6,6 +6,7 @@ the front can count who has not proved anything yet. When the front is gone, so 
 
 import array
 import socket
+from contextlib import suppress
 
 import trio
 from trio.abc import Listener, Stream
@@ -73,12 +74,17 @@ class Handed(Listener[trio.SocketStream]):
                 stream = trio.SocketStream(connection)
                 self._tickets[stream] = ticket
                 return stream
-            self._plain.send(ticket)  # no descriptor was free: the peer comes again
+            self._give_back(ticket)  # no descriptor was free: the peer comes again
 
     def settled(self, stream: Stream) -> None:
-        """Give the ticket back. There is always room: the front has few that are unsettled."""
+        """Give the ticket back."""
         ticket = self._tickets.pop(stream, None)
         if ticket is not None:
+            self._give_back(ticket)
+
+    def _give_back(self, ticket: bytes) -> None:
+        """A front that is gone needs none, as `accept` will see; one that takes none now counts no ticket for long."""
+        with suppress(OSError):
             self._plain.send(ticket)
 
     async def aclose(self) -> None:
