@@ -5,8 +5,8 @@ its channels resume with their peers; the others go on meanwhile. One that could
 damaged store, a chain that forked) ends the hub, as it would have ended a hospital of one process: an operator decides.
 """
 
-import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ import trio
 
 from l1.ground.faults import LocalError
 from l1.reader.backoff import Backoff
-from l1.serving import PASSWORD, hold_lock
+from l1.serving import PASSWORD, hold_lock, is_of_disk
 from l2.desk import words
 from l2.node.clock import now_ms
 from l2.node.folder import PIN, Folder
@@ -35,6 +35,9 @@ READY_S = 120.0  # a store to be read, a chain to be asked: a slow disk included
 STOP_S = 20.0  # a worker writes back, then ends; longer means that it hangs
 AGAIN_S, AGAIN_S_MAX = 1.0, 30.0
 SAID_BYTES_MAX = 64 * 1024
+WORK = (sys.executable, "-m", "l2.node", "work")
+
+_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 log = structlog.get_logger()
 
@@ -57,8 +60,8 @@ class Workers:
         self._folder, self._secrets = folder, secrets
         self._told = ("--sockets", str(sockets), "--endpoint", endpoint, "--url", url)
         self._all = [_Worker(number) for number in range(count)]
-        self._hands: dict[int, Handing] = {}
-        self.door = FrontDoor(self._hands, count)
+        self.hands: dict[int, Handing] = {}
+        self.door = FrontDoor(self.hands, count)
 
     @property
     def ended_well(self) -> bool:
@@ -89,38 +92,38 @@ class Workers:
         worker, pauses = self._all[number], Backoff(AGAIN_S, AGAIN_S_MAX)
         while True:
             began_s = trio.current_time()
-            status = await self._run(worker, task_status)
+            try:
+                status = await self._run(worker, task_status)
+            except OSError as error:  # as after the kernel, out of memory, killed it
+                if is_of_disk(error) or not worker.was_ready:
+                    raise _cannot_start(number, error) from None
+                log.error("a worker cannot be started", worker=number, why=str(error))
+            else:
+                log.error("a worker ended", worker=number, status=status)
+                if not worker.was_ready:
+                    cause = f"worker {number} did not start (status {status})"
+                    raise LocalError(cause, "What it said stands above.")
             if trio.current_time() - began_s > AGAIN_S_MAX:
                 pauses.reset()
-            log.error("a worker ended", worker=number, status=status)
-            if not worker.was_ready:
-                raise LocalError(f"worker {number} did not start (status {status})", "What it said stands above.")
             worker.restarts += 1
             await pauses.wait()
 
     async def _run(self, worker: _Worker, task_status: trio.TaskStatus[None]) -> int:
-        """One process, to its end."""
+        """One process, to its end. Raises `OSError` where the machine gives none."""
         worker.said, worker.since_ms = {}, now_ms()
-        process, hand = await self._start(worker)
-        self._hands[worker.number] = hand
+        ours, theirs = pair_of_ends()
+        hand = Handing(ours)
         try:
+            with theirs:
+                process = await self._start(worker, theirs)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take_tickets, hand)
-                with trio.move_on_after(READY_S) as scope:
-                    await _hear(worker, process)
-                if worker.said.get("ready"):
-                    worker.is_ready = True
-                    if not worker.was_ready:
-                        worker.was_ready = True
-                        task_status.started()
-                    await _hear(worker, process)
-                elif scope.cancelled_caught:
-                    process.kill()
-                status = await process.wait()
+                await self._listen_to(worker, process, hand, task_status)
                 nursery.cancel_scope.cancel()
+            status = await _end_of(worker, process)
         finally:
             worker.is_ready = False
-            del self._hands[worker.number]
+            self.hands.pop(worker.number, None)
             await _end(worker)
             hand.close()  # not before: a worker without its front ends as well, but not well
             self.door.forget(worker.number)
@@ -129,18 +132,38 @@ class Workers:
             raise LocalError(f"worker {worker.number}: {error}")
         return status
 
-    async def _start(self, worker: _Worker) -> tuple[trio.Process, Handing]:
-        ours, theirs = pair_of_ends()
-        with theirs, hold_lock(self._folder.path, lock_of(worker.number)) as lock:
+    async def _listen_to(
+        self, worker: _Worker, process: trio.Process, hand: Handing, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Until it has nothing more to say. It gets connections once it can take them, and not before: it would not
+        know in time who they are."""
+        voice = _Voice(process)
+        with trio.move_on_after(READY_S) as scope:
+            worker.said = await voice.next() or {}
+        if scope.cancelled_caught:
+            log.error("a worker is not ready", worker=worker.number, after_s=READY_S)
+            process.kill()
+        if not worker.said.get("ready"):
+            return
+        worker.is_ready, self.hands[worker.number] = True, hand
+        if not worker.was_ready:
+            worker.was_ready = True
+            task_status.started()
+        while (said := await voice.next()) is not None:
+            worker.said = said
+
+    async def _start(self, worker: _Worker, end: socket.socket) -> trio.Process:
+        with hold_lock(self._folder.path, lock_of(worker.number)) as lock:
             process = await trio.lowlevel.open_process(
                 [
-                    *(sys.executable, "-m", "l2.node", "work", "--folder", str(self._folder.path)),
-                    *("--number", str(worker.number), "--workers", str(self.count), *self._told),
-                    *("--end", str(theirs.fileno()), "--lock", str(lock)),
+                    *WORK,
+                    *("--folder", str(self._folder.path), "--number", str(worker.number)),
+                    *("--workers", str(self.count), *self._told),
+                    *("--end", str(end.fileno()), "--lock", str(lock)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=(theirs.fileno(), lock),
+                pass_fds=(end.fileno(), lock),
                 env=_without_secrets(os.environ),
                 start_new_session=True,  # a Ctrl-C at the terminal is the front's to pass on
             )
@@ -149,7 +172,7 @@ class Workers:
         with suppress(trio.BrokenResourceError):  # it has ended already; what it said tells why
             await process.stdin.send_all(msgspec.json.encode(self._secrets))
         await process.stdin.aclose()
-        return process, Handing(ours)
+        return process
 
     async def _take_tickets(self, hand: Handing) -> None:
         while (ticket := await hand.returned()) is not None:
@@ -164,17 +187,40 @@ def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in (PASSWORD, PIN)}
 
 
-async def _hear(worker: _Worker, process: trio.Process) -> None:
-    """Its next line; returns at its end, too."""
-    assert process.stdout is not None
-    line = b""
-    while b"\n" not in line and len(line) < SAID_BYTES_MAX:
-        more = await process.stdout.receive_some()
-        if not more:
-            return
-        line += more
-    with suppress(ValueError):
-        worker.said = json.loads(line)
+def _cannot_start(number: int, error: OSError) -> LocalError:
+    remedy = "Look at the machine's memory and disk, and at its limits on processes and open files."
+    return LocalError(f"worker {number} cannot be started ({error})", remedy)
+
+
+class _Voice:
+    """What a worker's process says: one JSON object a line. What is none was not said by it."""
+
+    def __init__(self, process: trio.Process) -> None:
+        assert process.stdout is not None
+        self._stream, self._rest = process.stdout, b""
+
+    async def next(self) -> dict[str, Any] | None:
+        """None at its end."""
+        while True:
+            line, found, rest = self._rest.partition(b"\n")
+            if found:
+                self._rest = rest
+                with suppress(msgspec.DecodeError):
+                    return _object(line)
+                continue
+            more = await self._stream.receive_some()
+            if not more:
+                return None
+            self._rest = (self._rest + more)[-SAID_BYTES_MAX:]
+
+
+async def _end_of(worker: _Worker, process: trio.Process) -> int:
+    """It has nothing more to say, and so is about to end."""
+    with trio.move_on_after(STOP_S):
+        return await process.wait()
+    log.error("a worker does not end", worker=worker.number)
+    process.kill()
+    return await process.wait()
 
 
 async def _end(worker: _Worker) -> None:
