@@ -130,7 +130,7 @@ def _work(arguments: argparse.Namespace) -> int:
     )
     try:
         secrets = read_secrets(sys.stdin.buffer)
-        trio.run(run_worker, Folder(Path(arguments.folder)), place, secrets)
+        trio.run(run_worker, Path(arguments.folder), place, secrets)
     except Exception as error:
         if (said := _said(error)) is None:
             raise

@@ -34,7 +34,7 @@ from l2.node.store import ChannelStore
 from l2.protocol.limits import BATCH_ENTRIES_AIM
 from l2.records.keys import exchange_public
 
-__all__ = ["PIN", "Config", "Folder", "HsmConfig", "make_folder"]
+__all__ = ["PIN", "Begun", "Config", "Folder", "HsmConfig", "make_folder"]
 
 KEY, CERTIFICATE, CONFIG, GENESIS, ADMISSION = (
     "hospital.key",
@@ -94,18 +94,32 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     hsm: HsmConfig | None = None
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """What an operator may change at any time, as it stood when the hospital began. It shows no token."""
+
+    config: Config
+    token: str
+
+    def __repr__(self) -> str:
+        return "Begun(…)"
+
+
 @dataclass(frozen=True)
 class Folder:
-    """An existing folder, whoever runs on it."""
+    """An existing folder, whoever runs on it.
+
+    `begun`: goes by this, and not by what the files say now: a hub's worker that is started again is as the others are.
+    """
 
     path: Path
+    begun: Begun | None = None
 
     @property
     def _files(self) -> FileReader:
         return FileReader(self.path, "Make a hospital with `interward hospital init`, or name its folder.")
 
     def config(self) -> Config:
-        return self._files.config(CONFIG, Config)
+        return self._files.config(CONFIG, Config) if self.begun is None else self.begun.config
 
     def genesis(self) -> Genesis:
         return open_genesis(self._files.bytes_of(GENESIS), self.path / GENESIS)
@@ -143,6 +157,8 @@ class Folder:
             raise LocalError(f"{self.path / CERTIFICATE}: {refused.detail}", "Restore it from a backup.") from None
 
     def token(self) -> str:
+        if self.begun is not None:
+            return self.begun.token
         return self._files.bytes_of(TOKEN_FILE).decode().strip()
 
     def say_url(self, url: str) -> None:

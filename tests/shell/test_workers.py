@@ -1,7 +1,9 @@
 """The workers of a hub as processes: what they say, how they end, and a machine that gives none."""
 
+import io
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,15 +11,18 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from l1.ground.faults import LocalError
-from l2.node.folder import Folder
+from l2.node.folder import Begun, Config, Folder
 from l2.node.hub import workers as module
-from l2.node.hub.worker import Secrets
+from l2.node.hub.front import place_for_sockets
+from l2.node.hub.worker import TURN_S, Secrets, read_secrets, turn_of
 from l2.node.hub.workers import Workers
 
 FAR_S = 60.0
 READY = "import sys, json, time; print(json.dumps({'ready': True}), flush=True); "
+SECRETS = Secrets("ab" * 32, "1234", Begun(Config(name="Hub", chain_url="http://x"), "a token"))
 HANG = "time.sleep(1000)"
 
 
@@ -29,7 +34,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Wor
         monkeypatch.setattr(module, "WORK", (sys.executable, "-c", program))
         monkeypatch.setattr(module, "AGAIN_S", 0.01)
         monkeypatch.setattr(module, "AGAIN_S_MAX", 0.01)
-        return Workers(Folder(tmp_path), Secrets("00" * 32, ""), 1, tmp_path, endpoint="x", url="x")
+        return Workers(Folder(tmp_path), SECRETS, 1, tmp_path, endpoint="x", url="x")
 
     return made
 
@@ -159,5 +164,38 @@ async def test_no_descriptor_is_left_of_workers_that_ended(make: Callable[[str],
         assert len(os.listdir("/proc/self/fd")) <= before + 6  # of the one that runs now
 
 
+async def test_a_worker_gets_what_the_hub_began_with(make: Callable[[str], Workers], tmp_path: Path) -> None:
+    """Whatever has been written into hospital.toml, or desk.token, since."""
+    told = "import sys, os; data = sys.stdin.read(); open('told.part', 'w').write(data); os.rename('told.part', 'told')"
+    workers = make(told.replace("told", str(tmp_path / "told")) + "; " + READY + HANG)
+    async with kept(workers):
+        secrets = read_secrets(io.BytesIO((tmp_path / "told").read_bytes()))
+    assert secrets == SECRETS
+    folder = Folder(tmp_path / "nowhere", secrets.begun)
+    assert (folder.config().name, folder.token()) == ("Hub", "a token")
+
+
+async def test_a_turn_of_one_that_hangs_is_waited_for_and_then_not(tmp_path: Path, autojump_clock: MockClock) -> None:
+    one, other = turn_of(tmp_path / "turn"), turn_of(tmp_path / "turn")
+    async with one():
+        began = trio.current_time()
+        async with other():
+            assert trio.current_time() - began == pytest.approx(TURN_S, abs=1)
+    async with other():
+        assert trio.current_time() - began < TURN_S + 2
+
+
+def test_sockets_have_a_place_or_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    for place, why in ((long, "too long"), (tmp_path / "none", "no place")):
+        monkeypatch.setattr(tempfile, "tempdir", str(place))
+        with pytest.raises(LocalError, match=why) as error, place_for_sockets():
+            pass
+        assert "TMPDIR" in error.value.remedy
+    assert list(long.iterdir()) == []
+
+
 def test_secrets_do_not_show_themselves() -> None:
-    assert repr(Secrets("ab" * 32, "1234")) == "Secrets(…)"
+    assert repr(SECRETS) == "Secrets(…)"
+    assert repr(SECRETS.begun) == "Begun(…)"

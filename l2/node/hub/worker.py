@@ -17,30 +17,35 @@ from typing import BinaryIO
 
 import httpx
 import msgspec
+import structlog
 import trio
 
 from l1.ground.faults import LocalError
 from l1.reader.turns import Turn, Turns
 from l2.desk.problem import error_from
 from l2.node.api.server import SIBLINGS
-from l2.node.folder import Config, Folder
+from l2.node.folder import Begun, Config, Folder
 from l2.node.hub.handing import Handed
 from l2.node.parts import Part, lock_of
 from l2.node.run import Doors, at_work
 from l2.node.siblings import Ask, Siblings
 
-__all__ = ["Place", "Secrets", "read_secrets", "run_worker", "socket_of"]
+__all__ = ["Place", "Secrets", "read_secrets", "run_worker", "socket_of", "turn_of"]
 
 ASK_S = 120.0  # as long as a desk waits: a sibling may wait for a block
 TURN = "turn"  # who holds this file's lock may take the next nonce of the hospital's keys
-TURN_AGAIN_S = 0.01
+TURN_S, TURN_AGAIN_S = 20.0, 0.01  # far longer than two questions to the chain take
+
+log = structlog.get_logger()
 
 
 class Secrets(msgspec.Struct):
-    """What opens the hospital's keys: the seed, in hex, and the PIN of its HSM. Never shown."""
+    """What opens the hospital's keys: the seed, in hex, and the PIN of its HSM; and what the hub began with. Never
+    shown."""
 
     seed: str
     pin: str
+    begun: Begun
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -76,8 +81,9 @@ def _not_ours(cause: str) -> LocalError:
     return LocalError(cause, "Workers are started by `interward hospital run` alone.")
 
 
-async def run_worker(folder: Folder, place: Place, secrets: Secrets) -> None:
+async def run_worker(path: Path, place: Place, secrets: Secrets) -> None:
     """Keep this part of the channels until a signal, or until the front has ended. Raises `LocalError`."""
+    folder = Folder(path, secrets.begun)
     _check_lock(folder, place)
     keys = folder.keys_from(bytes.fromhex(secrets.seed), secrets.pin)
     handed = Handed(socket.socket(fileno=place.end))
@@ -86,7 +92,7 @@ async def run_worker(folder: Folder, place: Place, secrets: Secrets) -> None:
         desk = _bind(socket_of(place.sockets, place.part.number))
         return Doors([handed], place.endpoint, desk, place.url, handed.settled)
 
-    turns = Turns(among=_turn_of(folder.path / TURN))
+    turns = Turns(among=turn_of(folder.path / TURN))
     async with at_work(folder, keys, open_doors, place.part, _siblings(folder, place), turns):
         sys.stdout.write(json.dumps({"ready": True, "worker": place.part.number}) + "\n")
         sys.stdout.flush()
@@ -145,15 +151,19 @@ def _asker(path: Path, token: str) -> Ask:
     return ask
 
 
-def _turn_of(path: Path) -> Turn:
-    """Workers take turns for the nonces of the keys that they share. One that dies gives its turn up."""
+def turn_of(path: Path) -> Turn:
+    """Workers take turns for the nonces of the keys that they share. One that dies gives its turn up; one that hangs
+    keeps the others from no challenge: they go on without, and who signs a nonce twice is told and signs again."""
 
     @asynccontextmanager
     async def turn() -> AsyncIterator[None]:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            while not _is_mine(file):  # noqa: ASYNC110 - another process holds it, and cannot notify us
-                await trio.sleep(TURN_AGAIN_S)
+            with trio.move_on_after(TURN_S) as scope:
+                while not _is_mine(file):  # noqa: ASYNC110 - another process holds it, and cannot notify us
+                    await trio.sleep(TURN_AGAIN_S)
+            if scope.cancelled_caught:
+                log.warning("a worker does not end its turn", after_s=TURN_S)
             yield
         finally:
             os.close(file)
