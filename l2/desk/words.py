@@ -100,11 +100,12 @@ WORKERS_MAX = 16  # each costs 60 MiB and a store; 256 slots are then still spre
 
 
 class WorkerView(Word, frozen=True):
-    """A process of a hub. `restarts`: how often it was started again since the hub began."""
+    """A process of a hub. `restarts`: how often it was started again since the hub began. `silent`: it runs, and does
+    not answer."""
 
     number: int
     pid: int
-    state: Literal["ready", "starting"]
+    state: Literal["ready", "starting", "silent"]
     since_ms: TimeMs
     restarts: int
 

@@ -114,6 +114,7 @@ async def test_a_killed_worker_comes_back_with_all_that_was_acknowledged(tmp_pat
         status = await hub.desk.status()
         assert (status.channels, [worker.state for worker in status.workers]) == (4, ["ready", "ready"])
         load = _Load(hub, channels)
+        (hub.folder / "hospital.toml").write_text("half a line =")  # counts from the next start of the hub
         for number in (1, 0):
             untouched = [channel for channel in channels if worker_of(channel) != number]
             async with trio.open_nursery() as nursery:

@@ -30,9 +30,9 @@ def join_status(answers: Mapping[int, bytes], workers: Sequence[words.WorkerView
     """`answers` are those of the workers that gave one, at least one, the first one's first if it did."""
     found = [msgspec.json.decode(answer, type=words.Status) for answer in answers.values()]
     first = found[0]
-    shown = [one if one.number in answers else msgspec.structs.replace(one, state="starting") for one in workers]
-    away = [one.number for one in shown if one.number not in answers]
-    waits = [f"worker {number} is being started again: its channels wait" for number in away]
+    shown = [_shown(one, is_there=one.number in answers) for one in workers]
+    why = {"silent": "does not answer", "starting": "is being started again"}
+    waits = [f"worker {one.number} {why[one.state]}: its channels wait" for one in shown if one.state in why]
     return msgspec.structs.replace(
         first,
         height=min(one.height for one in found),
@@ -45,6 +45,11 @@ def join_status(answers: Mapping[int, bytes], workers: Sequence[words.WorkerView
         resuming=tuple(sentence for one in found for sentence in one.resuming),
         workers=tuple(shown),
     )
+
+
+def _shown(worker: words.WorkerView, *, is_there: bool) -> words.WorkerView:
+    """One that runs and gives no answer was killed a moment ago, or hangs."""
+    return worker if is_there or worker.state != "ready" else msgspec.structs.replace(worker, state="silent")
 
 
 def join_retention(answers: Sequence[bytes]) -> words.RetentionView:

@@ -6,11 +6,13 @@ refused: half a list would not be told from a whole one. `status` alone answers 
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
+import structlog
 import trio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -43,9 +45,13 @@ from l2.protocol.proof_file import proof_from_json
 __all__ = ["Relay", "make_front"]
 
 ANSWER_S = 130.0  # a little more than a desk waits
+LIST_S = 60.0  # for what waits for no block and no peer: before the desk gives up, and does not hear why
+STATUS_S = 5.0  # a worker that hangs is to be told of, not waited for
 CONNECTIONS_MAX = 256  # to one worker
 _ASKED = {b"authorization", b"content-type", b"content-length", b"x-interward-name", b"x-interward-label"}
 _ANSWERED = ("content-type", "content-length")
+
+log = structlog.get_logger()
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -71,11 +77,21 @@ class _Passed(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except httpx.TransportError as error:  # what was not finished is closed: half an answer is seen to be one
+            log.warning("a worker's answer was cut", path=scope["path"], why=str(error) or type(error).__name__)
         finally:
             with trio.CancelScope(shield=True):
                 if isinstance(self._pieces, AsyncGenerator):
                     await self._pieces.aclose()
                 await self._answer.aclose()
+
+
+class WorkerRefused(LocalError):  # noqa: N818 - it says what is so
+    """What a worker refused with, to be passed on as it is."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__(str(error_from(answer.status_code, answer.content)))
+        self.answer = answer
 
 
 class Relay:
@@ -130,11 +146,10 @@ class Relay:
         """Ask one worker as we were asked, and answer as it does. Raises `WorkerAway`."""
         self._workers.check_ready(home)
         client = self._clients[home]
-        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         headers = [(name, value) for name, value in request.headers.raw if name in _ASKED]
         async with aclosing(request.stream()) as pieces:
             content = pieces if body is None and request.method != "GET" else body
-            asked = client.build_request(request.method, target, headers=headers, content=content)
+            asked = client.build_request(request.method, _target(request), headers=headers, content=content)
             try:
                 return _Passed(await client.send(asked, stream=True))
             except httpx.TransportError as error:
@@ -172,31 +187,48 @@ class Relay:
 
     async def content(self, request: Request) -> Response:
         """A received record is opened where its channel is, for there the access is written."""
-        answer = await self._ask(0, f"/v1/records/{request.path_params['record']}")
+        answer = await self._ask(0, f"/v1/records/{quote(request.path_params['record'], safe='')}")
         channel = msgspec.json.decode(answer, type=words.RecordView).channel
         return await self._pass(request, 0 if channel is None else self._home(channel))
 
     async def open_channel(self, request: Request) -> Response:
-        """By the worker that has the fewest: it draws an id that is at home with it."""
-        statuses = await self._ask_all("/v1/status")
-        counts = [msgspec.json.decode(answer, type=words.Status).channels for answer in statuses]
-        return await self._pass(request, counts.index(min(counts)))
+        """By the worker that has the fewest, of those that are there: it draws an id that is at home with it."""
+        found = await self._ask_who_is_there("/v1/status")
+        counts = {home: msgspec.json.decode(answer, type=words.Status).channels for home, answer in found.items()}
+        return await self._pass(request, min(counts, key=lambda home: counts[home]))
 
     # -- to all workers
 
-    async def _ask(self, home: int, target: str) -> bytes:
-        """Raises `WorkerAway`, and what the worker refuses with."""
+    async def _ask(self, home: int, target: str, within_s: float = LIST_S) -> bytes:
+        """Raises `WorkerAway`, and `WorkerRefused`."""
         self._workers.check_ready(home)
         try:
-            answer = await self._clients[home].get(target)
-        except httpx.TransportError as error:
+            with trio.fail_after(within_s):
+                answer = await self._clients[home].get(target)
+        except (httpx.TransportError, trio.TooSlowError) as error:
             raise _gone(home, error) from None
         if answer.is_error:
-            raise error_from(answer.status_code, answer.content)
+            raise WorkerRefused(answer)
         return answer.content
 
     async def _ask_all(self, target: str) -> list[bytes]:
-        return [await self._ask(home, target) for home in range(self._workers.count)]
+        """All at once. Raises as `_ask`."""
+        return [_said(answer) for answer in await self._answers(target, LIST_S)]
+
+    async def _answers(self, target: str, within_s: float) -> list[bytes | WorkerAway | WorkerRefused]:
+        """Each worker's, in their order."""
+        found: dict[int, bytes | WorkerAway | WorkerRefused] = {}
+
+        async def ask(home: int) -> None:
+            try:
+                found[home] = await self._ask(home, target, within_s)
+            except (WorkerAway, WorkerRefused) as why:
+                found[home] = why
+
+        async with trio.open_nursery() as nursery:
+            for home in range(self._workers.count):
+                nursery.start_soon(ask, home)
+        return [found[home] for home in range(self._workers.count)]
 
     async def _joined(self, request: Request) -> Response:
         return _json(merging.join(await self._ask_all(_target(request))))
@@ -222,11 +254,9 @@ class Relay:
         return json_answer(merging.join_towers(await self._ask_all(_target(request))))
 
     async def _ask_who_is_there(self, target: str) -> dict[int, bytes]:
-        """The answers of the workers that give one. Raises `WorkerAway` where none does."""
-        found: dict[int, bytes] = {}
-        for home in range(self._workers.count):
-            with suppress(WorkerAway):
-                found[home] = await self._ask(home, target)
+        """The answers of the workers that give one soon. Raises `WorkerAway` where none does."""
+        answers = await self._answers(target, STATUS_S)
+        found = {home: _said(answer) for home, answer in enumerate(answers) if not isinstance(answer, WorkerAway)}
         if not found:
             raise WorkerAway("no worker is ready", "Ask again in some seconds; the hospital's log says why.")
         return found
@@ -243,7 +273,17 @@ class Relay:
 
 
 def _target(request: Request) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    """Path and query, to the byte as we were asked: a path that was unquoted once is not to be unquoted again."""
+    path: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return (path + (b"?" + query if query else b"")).decode("latin-1")
+
+
+def _said(answer: bytes | WorkerAway | WorkerRefused) -> bytes:
+    """Raises what stands for no answer."""
+    if isinstance(answer, bytes):
+        return answer
+    raise answer
 
 
 def _json(content: bytes) -> Response:
@@ -253,6 +293,12 @@ def _json(content: bytes) -> Response:
 def _gone(home: int, error: Exception) -> WorkerAway:
     cause = f"worker {home} does not answer ({error or type(error).__name__})"
     return WorkerAway(cause, "It is started again if it has ended; what it had acknowledged is kept.")
+
+
+async def _on_refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, WorkerRefused)
+    answer = error.answer
+    return Response(answer.content, status_code=answer.status_code, media_type=answer.headers.get("content-type"))
 
 
 async def _on_away(_: Request, error: Exception) -> Response:
@@ -271,6 +317,6 @@ def make_front(relay: Relay, *, token: str) -> Starlette:
     def route(endpoint: Endpoint) -> Route:
         return Route(endpoint.path, relay.handler_of(endpoint), methods=[endpoint.method])
 
-    handlers: dict[Any, Any] = {**HANDLERS, WorkerAway: _on_away}
+    handlers: dict[Any, Any] = {**HANDLERS, WorkerAway: _on_away, WorkerRefused: _on_refused}
     routes: Sequence[Route] = [Route(DOCUMENT, openapi), *map(route, ENDPOINTS)]
     return Starlette(routes=routes, middleware=[Middleware(Door, token=token)], exception_handlers=handlers)

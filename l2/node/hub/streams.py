@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 import httpx
+import msgspec
 import trio
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -42,10 +43,12 @@ class Streams:
         """One worker's events, until cancelled. Started once it listens, or is known not to be there."""
         has_started = False
         while True:
+            was_heard = False
             try:
                 self._workers.check_ready(number)
                 async with self._clients[number].stream("GET", "/v1/events", timeout=None) as answer:
                     async for event in _events(answer):
+                        was_heard = True
                         if not has_started:
                             has_started = True
                             task_status.started()
@@ -53,6 +56,8 @@ class Streams:
                             outbox.send_nowait(event)
             except (httpx.HTTPError, LocalError):
                 pass  # it has ended, or is being started again
+            if was_heard:
+                outbox.send_nowait(_missed(number))
             if not has_started:
                 has_started = True
                 task_status.started()
@@ -71,6 +76,12 @@ async def _events(answer: httpx.Response) -> AsyncIterator[bytes]:
             yield event
         if len(rest) > EVENT_BYTES_MAX:
             return
+
+
+def _missed(number: int) -> bytes:
+    """News that nobody heard are not told; that there may have been some is."""
+    detail = f"worker {number} ended: what happens until it runs again is not told"
+    return b"event: news\ndata: " + msgspec.json.encode({"what": "worker", "channel": "", "detail": detail})
 
 
 class _Joined(StreamingResponse):

@@ -52,9 +52,10 @@ def test_a_status_speaks_for_all_workers() -> None:
 
 
 def test_a_status_says_which_worker_is_away_whatever_was_known_a_moment_ago() -> None:
-    joined = join_status({1: status()}, [worker(0), worker(1)])
-    assert [one.state for one in joined.workers] == ["starting", "ready"]
-    assert joined.warnings[0].startswith("worker 0 is being started again")
+    joined = join_status({1: status()}, [worker(0), worker(1), worker(2, "starting")])
+    assert [one.state for one in joined.workers] == ["silent", "ready", "starting"]
+    assert joined.warnings[0].startswith("worker 0 does not answer")
+    assert joined.warnings[1].startswith("worker 2 is being started again")
 
 
 def test_lists_are_joined_as_they_are() -> None:
