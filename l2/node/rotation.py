@@ -92,18 +92,18 @@ class Rotation:
         me = hospital.registry.get(hospital.id)
         if me is None:
             return
+        signer_of = hospital.keys.channel_signers(me, clock_ms)
         for keeper in list(hospital.keepers.values()):
-            await self._tell(keeper, me, height, clock_ms)
+            if (row := keeper.channel.l1) is not None:  # else adopted a moment ago, by this registry
+                await self._tell(keeper, signer_of(row.opened_at_ms), height)
         self._lines.identify(me, clock_ms)
         if self._unfinished(me, clock_ms):
             self._changed.set()
 
-    async def _tell(self, keeper: Keeper, me: l1_state.Hospital, height: int, clock_ms: int) -> None:
+    async def _tell(self, keeper: Keeper, signing: tuple[int, Signer, int], height: int) -> None:
         """[ROT-2] Which key of ours signs in a channel from now on, or that none does."""
+        number, signer, over = signing
         channel = keeper.channel
-        if channel.l1 is None:
-            return  # adopted a moment ago, by this registry; the next block tells
-        number, signer, over = self._hospital.keys.channel_signer(me, channel.l1.opened_at_ms, clock_ms)
         if over > channel.over:
             await keeper.offer(KeyOver(over))
         if number > max(channel.me.key, over):

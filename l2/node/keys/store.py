@@ -4,6 +4,7 @@ Knows which key is for what and, given a registry row, which of those it holds m
 keyring lie (`l2.node.folder`). Later keys are no children of the seed: who stole the seed has not stolen them.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -145,6 +146,20 @@ class KeyStore:
             return number, signer, number
         signs = keys[-1].number == number and keys[-1].revoked_at_ms is None
         return number, signer, -1 if signs else keys[-1].number
+
+    def channel_signers(self, registered: Hospital, clock_ms: int) -> Callable[[int], tuple[int, Signer, int]]:
+        """`channel_signer` at this moment, by when a channel opened: the same for all that opened between two of our
+        revocations, so a thousand channels ask as often as there are such times."""
+        ends = sorted({key.revoked_at_ms for key in registered.keys if key.revoked_at_ms is not None})
+        found: dict[int, tuple[int, Signer, int]] = {}
+
+        def of(opened_at_ms: int) -> tuple[int, Signer, int]:
+            passed = bisect_right(ends, opened_at_ms)
+            if passed not in found:
+                found[passed] = self.channel_signer(registered, opened_at_ms, clock_ms)
+            return found[passed]
+
+        return of
 
     def _newest_of(self, kind: int, candidates: Sequence[Key]) -> tuple[int, Signer] | None:
         held = self._signers(kind)

@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from l1.ground.faults import LocalError
+from l1.ground.signing import Signer
 from l1.rules.state import Hospital, Key
 from l1.rules.transactions import CHANNEL, ROOT, SEALING, TLS
 from l2.node.keys import KEYRING, KeyStore, StoredKey, Terms, certificate_of, load_keyring, make_key, save_keyring
@@ -127,6 +129,28 @@ def test_in_a_channel_the_newest_key_that_has_begun_signs_or_none(tmp_path: Path
     assert signing(older, (CHANNEL, second.public, 100, 8)) == (1, -1)  # before the channel opened
     assert signing(older, (CHANNEL, foreign.public, 50, None)) == (1, 2)  # not held
     assert signing((CHANNEL, first, 100, 5)) == (1, 1)
+
+
+def test_a_thousand_channels_ask_as_often_as_keys_were_revoked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = store(tmp_path)
+    first, second, third = keys.first_channel().public_key, made(CHANNEL), made(CHANNEL)
+    for key in (second, third):
+        keys.add(key)
+    root = (ROOT, keys.first_root.public_key, 100, None)
+    rows = (root, (CHANNEL, first, 100, 5), (CHANNEL, second.public, 50, 9), (CHANNEL, third.public, 100, None))
+    alone, asked = keys.channel_signer, 0
+
+    def counting(*told: Any) -> tuple[int, Signer, int]:
+        nonlocal asked
+        asked += 1
+        return alone(*told)
+
+    for registered in (_registered(*rows[:2]), _registered(*rows[:3]), _registered(*rows)):
+        expected = [alone(registered, opened_at_ms, 60) for opened_at_ms in range(1_000)]
+        monkeypatch.setattr(keys, "channel_signer", counting)
+        asked, signer_of = 0, keys.channel_signers(registered, 60)
+        assert [signer_of(opened_at_ms) for opened_at_ms in range(1_000)] == expected
+        assert asked <= 3
 
 
 def test_a_sealing_key_is_found_by_its_public_half(tmp_path: Path) -> None:
