@@ -43,7 +43,7 @@ __all__ = ["Gathering", "Turn", "begin_pull", "gather", "pull", "pull_turn"]
 UNIT_CHUNKS = CHUNKS_PER_MESSAGE  # about a megabyte: one request, and one message
 DEPTH_MIN, DEPTH_MAX = 2, 16  # requests under way on one line
 QUEUE_MESSAGES = 1  # that have come and wait to be written; then the line is not read
-TURN_CHUNKS = 240  # 15 MiB: then whoever else waits for a line has it
+TURN_CHUNKS, TURN_S = 240, 0.25  # 15 MiB, or a slow line's share of them: then whoever else waits for a line has it
 SURE_CHUNKS = 128  # 8 MiB that came since a cut: one chunk more may be under way
 SLOW_BYTES_S = 20_000_000  # a hospital's line: what it carries in a round trip may be under way always
 RATE_BYTES_S = 400_000_000  # the fastest that a line is expected to be: with a round trip's time it gives the window
@@ -169,7 +169,7 @@ class _Lane:
     def __init__(self, line: RecordsLine, turn: Turn, others_wait: Callable[[], bool]) -> None:
         self._line, self._turn, self._others_wait = line, turn, others_wait
         self._came_in, self._came = trio.open_memory_channel[bytes](QUEUE_MESSAGES)
-        self._asked = 0
+        self._asked, self._began_s = 0, trio.current_time()
         self.under_way: deque[Unit] = deque()  # asked for and not yet written, oldest first
         self._due = 0  # chunks asked for and not yet come
         self._kept = 0  # chunks of the oldest unit that are written
@@ -202,7 +202,8 @@ class _Lane:
 
     def _room(self) -> int:
         """How many chunks the next request may be for: half of the window, so that another one is on its way."""
-        over = self._asked >= TURN_CHUNKS and self._others_wait()
+        had_turn = self._asked >= TURN_CHUNKS or trio.current_time() >= self._began_s + TURN_S
+        over = had_turn and self._others_wait()
         window = self._turn.window
         return 0 if over or self._due >= window else min(max(1, window // 2), UNIT_CHUNKS)
 
