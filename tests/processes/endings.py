@@ -2,12 +2,17 @@
 payment. Each must settle by itself, pay out what was agreed, and keep every acknowledged entry.
 
     python -m tests.processes.endings --kills 100
+    python -m tests.processes.endings --kills 100 --workers 2
+
+With workers, A is a hub: at a point one of its workers dies, and at any time a worker or its front.
 
 Exit status 1 if a channel did not end, credits were lost or made, or a log lacks what was acknowledged.
 """
 
 import argparse
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -35,14 +40,15 @@ VICTIMS = ("A", "A", "B", "B", "both", "chain", "all")
 WINDOW_MS = 1_000
 ENTRIES = 300
 PATIENCE_S = 120.0
+WORKER_SHARE = 0.7  # of the kills of a hub: one of its workers, and not its front
 KILL_S_MAX = 2.5  # the close, the window, the payment: longer than the whole of it takes on a quiet machine
 
 
 class Theatre:
     """Made by `open_theatre`. One channel after another is opened, written, and ended under a kill."""
 
-    def __init__(self, world: World, a: Hospital, b: Hospital, seed: int) -> None:
-        self.world, self.a, self.b = world, a, b
+    def __init__(self, world: World, a: Hospital, b: Hospital, seed: int, workers: int = 1) -> None:
+        self.world, self.a, self.b, self.workers = world, a, b, workers
         self.chance = random.Random(f"endings {seed}")
         self.point = world.folder / "point"
         self.kills = 0
@@ -67,6 +73,25 @@ class Theatre:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._wish, self.a, channel, how)
             await self._is_dead(self.a)
+            nursery.cancel_scope.cancel()
+        if self.workers == 1:
+            await self._revive(self.a)
+        await self._ends(channel, how)
+        return channel
+
+    async def stop_within(self, how: How) -> str:
+        """A asks for this close and is stopped in good order while the window runs. The channel, once it is settled."""
+        channel = await self.begin()
+
+        async def closes() -> bool:
+            return (await self.a.desk.channel(channel)).state != "open"
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._wish, self.a, channel, how)
+            await wait_until(f"{channel[:8]} closes", closes, PATIENCE_S)
+            await self.a.close_desk()
+            if (status := await self.a.node.stop()) != 0:
+                self.lost.append(f"a hospital that was told to stop ended with {status}")
             nursery.cancel_scope.cancel()
         await self._revive(self.a)
         await self._ends(channel, how)
@@ -97,7 +122,7 @@ class Theatre:
 
     async def _is_dead(self, hospital: Hospital) -> None:
         async def dead() -> bool:
-            return not hospital.node.is_running
+            return not (hospital.node.is_running if self.workers == 1 else self.point.exists())
 
         await wait_until(f"{hospital.name} died at {self.point.name}", dead, PATIENCE_S)
         self.kills += 1
@@ -106,8 +131,15 @@ class Theatre:
         self.kills += 1
         if name == "chain":
             await self.world.chain.kill()
+        elif name == "A" and self.workers > 1 and self.chance.random() < WORKER_SHARE:
+            await self._kill_a_worker()
         else:
             await (self.a if name == "A" else self.b).node.kill()
+
+    async def _kill_a_worker(self) -> None:
+        with suppress(LocalError, Refused, ProcessLookupError):  # it is being started again, after the kill before
+            worker = self.chance.choice((await self.a.desk.status()).workers)
+            os.kill(worker.pid, signal.SIGKILL)
 
     async def _revive(self, hospital: Hospital) -> None:
         await hospital.close_desk()
@@ -134,8 +166,7 @@ class Theatre:
         asking = asking or self.a
 
         async def ended_or_open() -> bool:
-            states = [(await one.desk.channel(channel)).state for one in (self.a, self.b)]
-            return states in (["settled", "settled"], ["open", "open"])
+            return await self._states(channel) in (["settled", "settled"], ["open", "open"])
 
         await wait_until(f"{channel[:8]} goes on", ended_or_open, PATIENCE_S)
         if (await asking.desk.channel(channel)).state == "open":
@@ -148,9 +179,18 @@ class Theatre:
 
     async def _settles(self, channel: str) -> None:
         async def settled() -> bool:
-            return [(await one.desk.channel(channel)).state for one in (self.a, self.b)] == ["settled", "settled"]
+            return await self._states(channel) == ["settled", "settled"]
 
         await wait_until(f"{channel[:8]} is settled", settled, PATIENCE_S)
+
+    async def _states(self, channel: str) -> list[str]:
+        """At both; none while a worker is being started again."""
+        try:
+            return [(await one.desk.channel(channel)).state for one in (self.a, self.b)]
+        except LocalError:
+            if self.workers == 1:
+                raise
+            return []
 
     async def _check(self, channel: str) -> None:
         row = await self.world.reader.channel(bytes.fromhex(channel))
@@ -186,16 +226,17 @@ class Theatre:
 
 
 @asynccontextmanager
-async def open_theatre(folder: Path, seed: int) -> AsyncIterator[Theatre]:
-    async with pair(folder) as (world, a, b):
-        theatre = Theatre(world, a, b, seed)
+async def open_theatre(folder: Path, seed: int, workers: int = 1) -> AsyncIterator[Theatre]:
+    """`workers`: of A."""
+    async with pair(folder, workers=(workers, 1)) as (world, a, b):
+        theatre = Theatre(world, a, b, seed, workers)
         await a.stop()
         a.take(await world.start("A", theatre.arguments(a)))
         yield theatre
 
 
-async def _run(folder: Path, kills: int, seed: int) -> bool:
-    async with open_theatre(folder, seed) as theatre:
+async def _run(folder: Path, kills: int, seed: int, workers: int) -> bool:
+    async with open_theatre(folder, seed, workers) as theatre:
         try:
             while theatre.kills < kills:
                 await theatre.kill_any_time()
@@ -223,9 +264,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="of A")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="interward-endings-") as folder:
-        return 0 if trio.run(_run, Path(folder), arguments.kills, arguments.seed) else 1
+        return 0 if trio.run(_run, Path(folder), arguments.kills, arguments.seed, arguments.workers) else 1
 
 
 if __name__ == "__main__":

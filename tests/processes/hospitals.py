@@ -69,12 +69,18 @@ def fails(arguments: Sequence[str], password: str) -> tuple[int, str]:
 
 @asynccontextmanager
 async def pair(
-    folder: Path, *, key_window_ms: int | None = None, fee: int = 0
+    folder: Path, *, key_window_ms: int | None = None, fee: int = 0, workers: Sequence[int] = (1, 1)
 ) -> AsyncIterator[tuple[World, Hospital, Hospital]]:
-    """A chain and two running hospitals, in an empty folder."""
+    """A chain and two running hospitals, in an empty folder; of several workers each, perhaps."""
     async with open_world(folder) as world:
         await world.found_chain(follower=False, key_window_ms=key_window_ms, fee=fee)
-        yield world, await world.add_hospital("A", GIFT), await world.add_hospital("B", GIFT)
+        a, b = [
+            await world.make_hospital(name, GIFT, "--workers", str(count))
+            for name, count in zip("AB", workers, strict=True)
+        ]
+        for hospital in (a, b):
+            await hospital.start()
+        yield world, a, b
 
 
 async def open_channel(a: Hospital, b: Hospital, *, window_ms: int = 3_600_000) -> str:

@@ -7,7 +7,7 @@ The point stands in FILE, which may come and go while the program runs; with the
     unwritten ROW    rows are about to be written, one whose key begins with this letter among them
     written ROW      such rows are on the disk, and nobody was told so
 
-The program under test has no switch for this; the points are put around it.
+Of a hub it is a worker that dies. The program under test has no switch for this; the points are put around it.
 """
 
 import os
@@ -23,6 +23,7 @@ from l1.reader.client import Reader
 from l1.reader.light import Included
 from l1.rules.transactions import Action, decode_transaction
 from l1.serving import Row
+from l2.node.hub import workers
 from l2.node.store import ChannelStore
 
 CHANNEL_BYTES = 32  # with which the place of every row begins
@@ -66,6 +67,7 @@ def put_around(points: _Points) -> None:
 
 def main() -> None:
     put_around(_Points(Path(sys.argv[1])))
+    workers.WORK = (*workers.WORK[:-2], __spec__.name, sys.argv[1], *workers.WORK[-2:])
     sys.argv = sys.argv[2:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -41,6 +41,16 @@ async def test_a_channel_ends_though_its_hospital_dies_over_it(tmp_path: Path) -
             assert theatre.kills == len(POINTS)
 
 
+async def test_a_channel_of_a_hub_ends_though_its_worker_dies_over_it_or_all_are_stopped(tmp_path: Path) -> None:
+    with trio.fail_after(DEADLINE_S):
+        async with open_theatre(tmp_path, seed=1, workers=2) as theatre:
+            await theatre.kill_at("after Close", "alone")
+            assert sum(worker.restarts for worker in (await theatre.a.desk.status()).workers) == 1
+            await theatre.stop_within("lost")
+            assert theatre.lost == []
+            assert theatre.endings == {"alone": 1, "lost": 1}
+
+
 async def test_a_stale_close_is_challenged_though_the_hospital_dies_over_it(tmp_path: Path) -> None:
     point = tmp_path / "point"
     async with open_court(tmp_path) as court:

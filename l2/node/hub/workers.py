@@ -35,7 +35,7 @@ READY_S = 120.0  # a store to be read, a chain to be asked: a slow disk included
 STOP_S = 20.0  # a worker writes back, then ends; longer means that it hangs
 AGAIN_S, AGAIN_S_MAX = 1.0, 30.0
 SAID_BYTES_MAX = 64 * 1024
-WORK = (sys.executable, "-m", "l2.node", "work")
+WORK: tuple[str, ...] = (sys.executable, "-m", "l2.node", "work")
 
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
