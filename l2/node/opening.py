@@ -11,7 +11,7 @@ import structlog
 
 from l1.ground.codec import encode
 from l1.ground.faults import Fault, LocalError, Refused, require
-from l1.ground.limits import VERSION
+from l1.ground.limits import ACCOUNT_BYTES, VERSION
 from l1.ground.signing import Context, Purpose, open_signed, sign
 from l1.reader.client import Reader
 from l1.rules.commitment import Opening, channel_id
@@ -34,11 +34,21 @@ log = structlog.get_logger()
 
 async def find_peer(reader: Reader, wanted: str) -> Registered:
     """A hospital by its id in hex or by its name on L1. Raises `LocalError`."""
-    found = [one for one in await reader.hospitals() if wanted in (one.id.hex(), one.name)]
+    if (named := _id_in(wanted)) is not None and (one := await reader.hospital(named)) is not None:
+        return one  # there may be a thousand others, each with a proof
+    found = [one for one in await reader.hospitals() if one.name == wanted]
     if len(found) != 1:
         cause = f"the chain knows {'several hospitals' if found else 'no hospital'} called {wanted!r}"
         raise LocalError(cause, "Name it by its id; `interward chain hospital list` shows them.")
     return found[0]
+
+
+def _id_in(wanted: str) -> bytes | None:
+    try:
+        found = bytes.fromhex(wanted)
+    except ValueError:
+        return None
+    return found if len(found) == ACCOUNT_BYTES and found.hex() == wanted else None
 
 
 async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenChannel) -> bytes:
@@ -47,7 +57,7 @@ async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenCh
     peer = await find_peer(hospital.reader, wanted.peer)
     if peer.id == hospital.id:
         raise LocalError("a hospital opens no channel with itself", "Name another hospital.")
-    tip = await hospital.reader.sync()
+    tip = hospital.reader.tip  # which the peer's row has just been read at
     opening = _new_opening(hospital, peer.id, wanted, tip.height)
     context, body, root = Context(chain=hospital.reader.chain), encode(opening), hospital.root()
     ours = sign(root, Purpose.OPENING, context, body)

@@ -103,7 +103,8 @@ def make_hospital(
 async def secret_of(hospital: Hospital, row: l1_state.Channel) -> bytes:
     """[KEY-15] The channel's secret: from both sealing keys in force when it opened; later keys do not change it."""
     side = row.opening.hospitals.index(hospital.id)
-    peer = await hospital.learn(row.opening.hospitals[1 - side])
+    other = row.opening.hospitals[1 - side]
+    peer = hospital.registry.get(other) or await hospital.learn(other)  # as of the block that shows the row, or later
     assert peer is not None
     ours = sealing_key_at(hospital.me(), row.opened_at_ms)
     private = hospital.keys.sealing(ours.key)
