@@ -9,7 +9,7 @@ from time import perf_counter
 
 from tests.simulation.history import WORLD_HOURS, WORLD_MESSAGES, Task, Told, sum_up, tell
 from tests.simulation.seasons import Report
-from tests.simulation.weather import KINDS
+from tests.simulation.weather import KINDS, RARE
 from tests.simulation.world import World
 
 SHOWN_S = 0.5  # between two progress lines
@@ -39,7 +39,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=100_000, help="worlds follow one another until so many")
     parser.add_argument("--hours", type=float, default=WORLD_HOURS, help="a storm ends after so many of its own time")
     parser.add_argument("--messages", type=int, default=WORLD_MESSAGES, help="or after so many messages")
-    parser.add_argument("--weather", choices=sorted(KINDS), default=None)
+    parser.add_argument("--weather", choices=sorted(KINDS | RARE), default=None)
     jobs = len(os.sched_getaffinity(0))
     parser.add_argument(
         "--jobs",

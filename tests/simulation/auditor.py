@@ -18,6 +18,7 @@ from l2.protocol.phases import Phase
 from l2.protocol.rows import batch_key, head_key, state_key
 from tests.simulation.contradictions import Contradictions
 from tests.simulation.decoding import resume_in
+from tests.simulation.permits import Permits
 from tests.simulation.reference import check_log
 from tests.simulation.verdicts import Verdicts
 from tests.simulation.watching import Watching, counts_still
@@ -43,6 +44,7 @@ class Auditor:
         self.verdicts = Verdicts(world)
         self.towers = Watching(world)
         self.contradictions = Contradictions(world)
+        self.permits = Permits(world)
         self.retired_keepers: dict[bytes, Keeper] = {}  # whose peer still keeps the channel
 
     def violated(self, checker: str, detail: str) -> None:
@@ -95,6 +97,7 @@ class Auditor:
     def submitted(self, keeper: "Keeper", submit: Submit) -> None:
         """Something goes to the chain: no close without its `closing` on the disk."""
         signer = self.signer(keeper.id, keeper.side)
+        self.permits.submitted(keeper, submit)
         shown: tuple[Signed, ...] = ()
         match submit.action:
             case Close(own=own):
@@ -130,6 +133,7 @@ class Auditor:
             self.require(ended, "signs after closing", f"{said.size} entries after a last word at {signer.last_word}")
         if signer.top is None or said.size > signer.top.size:
             self._check_top(signer, said)
+            self.permits.signed(keeper, signer, said)
             grown = f"{said.size} entries by key {signed.key}, after key {signer.key}"
             self.require(signed.key >= signer.key, "key numbers never fall", grown)
             signer.top = said

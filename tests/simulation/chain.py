@@ -57,6 +57,7 @@ class SimChain:
         self.id = chain_id(self.genesis)
         first = begin(self.genesis)
         self.tip: Header = first.header
+        self.clocks_ms = [self.tip.clock_ms]  # the chain clock of every block, by height
         self.rows, self.nodes = dict(first.writes), dict(first.nodes)
         self.pending: dict[bytes, deque[_Asked]] = {}
         self.signers: dict[bytes, PrivateKey] = {}
@@ -106,6 +107,7 @@ class SimChain:
         self.rows.update(done.writes)
         self.nodes.update(done.nodes)
         self.tip = done.header
+        self.clocks_ms.append(self.tip.clock_ms)
         self.transactions += len(accepted)
         if accepted:
             self._blocks[self.tip.height] = (self.tip, accepted)

@@ -192,6 +192,27 @@ MUTANTS = (
         "keys",
     ),
     Mutant(
+        "sign with an older key once the newest is over",
+        "l1/rules/keys.py",
+        "        and key.valid_from_ms <= clock_ms\n        and not",
+        "        and key.valid_from_ms <= clock_ms\n        and key.revoked_at_ms is None\n        and not",
+        "keys",
+    ),
+    Mutant(
+        "take minutes-old rows for whole",
+        "l2/protocol/age.py",
+        "channel.is_copy = channel.is_copy or channel.clock_ms > channel.alive_ms + STALE_MS",
+        "pass",
+        "copies",
+    ),
+    Mutant(
+        "show words that a resume of one's own made void",
+        "l2/protocol/cases.py",
+        "    if channel.l1 is None:\n        return False\n    said =",
+        "    if channel.height >= 0:\n        return False\n    said =",
+        "copies",
+    ),
+    Mutant(
         "fall over a type that nobody knows",
         "l2/protocol/step.py",
         "            raise Refused(Fault.UNEXPECTED, f",

@@ -13,7 +13,7 @@ import pytest
 from tests.simulation.exhaustive import crash_everywhere
 from tests.simulation.history import Task
 from tests.simulation.mutants import CAUGHT_AT, MUTANTS, ROOT, Mutant, hunt
-from tests.simulation.weather import KINDS
+from tests.simulation.weather import KINDS, RARE
 
 FAILED_ONCE = json.loads((Path(__file__).parent / "seeds.json").read_text())
 COMMIT_WORLDS = 16  # whose seeds come from the commit: always the same ones for it, however fast the machine
@@ -25,7 +25,7 @@ def test_what_failed_once_holds_for_ever(kept: dict[str, Any]) -> None:
     assert task.live(kept["seed"]).violation is None, kept["was"]
 
 
-@pytest.mark.parametrize("weather", sorted(KINDS))
+@pytest.mark.parametrize("weather", sorted(KINDS | RARE))
 def test_every_weather_is_survived(weather: str) -> None:
     task = Task(weather=weather, events=40_000, messages=1_000)
     for seed in range(3):

@@ -23,6 +23,7 @@ __all__ = ["Troubles"]
 
 QUEUED_MAX = 20_000  # entries that wait in one channel: whoever writes waits too
 SHELF = 4  # backups that an operator keeps
+FORTH_MS = (3_000, 20_000)  # for a start, a `resume` and a block
 CHANNEL_ENTRIES = 100_000  # of both logs: then operators close the channel and open another
 REOPEN_MS = 10_000
 
@@ -293,6 +294,27 @@ class Troubles:
         self._restore(node, self._world.rng.choice(node.shelf))
         return True
 
+    def _back_and_forth(self) -> bool:
+        """A disk goes back, gives its peer a `resume` that the peer brings to the chain, and comes forth again: now it
+        knows nothing of that, and holds the words that it made void [WATCH-5]."""
+        keeper, world = self._a_keeper(honest=True), self._world
+        older = [] if keeper is None else [copy for copy in keeper.node.shelf if keeper.id in copy.channels]
+        if keeper is None or not older or not self.may_forget(keeper.node):
+            return False
+        node, peer = keeper.node, world.peer_of(keeper)
+        newest = Copy(node.disk.copy(), frozenset(node.ring.keys), world.chain.tip.clock_ms)
+        self._restore(node, older[0])
+        node.shelf = [*node.shelf[-SHELF + 1 :], newest]
+        peer.crash()
+        peer.copies.add(keeper.id)  # its operator marks it so for once, and so it shows what it gets
+        world.after(world.rng.randint(*FORTH_MS), self._forth, node, newest)
+        return True
+
+    def _forth(self, node: Node, newest: Copy) -> None:
+        if node.is_up and self.may_forget(node) and not self._world.is_calm:
+            self._restore(node, newest)
+            self._world.counts["disk came forth again"] += 1
+
     def _restore_nothing(self) -> bool:
         node = self._a_node()
         if node is None or not self.may_forget(node):
@@ -318,6 +340,7 @@ class Troubles:
             self._world.counts["copy without a mark"] += bool(channels)
         else:
             node.copies |= channels
+        self._world.auditor.permits.copied(node, channels)
 
     def _checkpoint(self) -> bool:
         keeper = self._a_keeper(honest=True)

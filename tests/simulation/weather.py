@@ -6,7 +6,7 @@ Every trouble has a mean pause in milliseconds of the world's time; 0 says that 
 from dataclasses import dataclass, field, replace
 from random import Random
 
-__all__ = ["CALM", "KINDS", "Topology", "Weather", "pick_topology", "pick_weather"]
+__all__ = ["CALM", "KINDS", "RARE", "Topology", "Weather", "pick_topology", "pick_weather"]
 
 
 @dataclass(frozen=True)
@@ -112,19 +112,31 @@ KINDS: dict[str, Weather] = {
     "fine": Weather(kind="fine", troubles={"cut": 60_000, "checkpoint": 5_000} | _MALLORY),
 }
 
+RARE: dict[str, Weather] = {
+    "copies": Weather(  # little is written, and disks go back and forth: an old one may hold all that there is
+        kind="copies",
+        troubles={"backup": 15_000, "restore older": 8_000, "crash": 8_000, "checkpoint": 60_000}
+        | {"words shown": 5_000, "close alone": 90_000, "cut": 20_000, "back and forth": 8_000},
+        append_ms=15_000,
+        append_entries=3,
+    ),
+}
+"""Lived where they are asked for by name alone: no seed picks them, and so none is another world for them."""
+
 
 _HERS = ("betrayal", "garbage", "absence")
 
 
 def pick_topology(rng: Random, weather: str | None = None) -> Topology:
     """Two to five hospitals, every one with at least one channel; in half of the worlds one is Mallory, and in a
-    betrayal always, and where garbage is thrown or somebody is away."""
+    betrayal always, and where garbage is thrown or somebody is away; never in a rare weather."""
     hospitals = rng.choice((2, 2, 3, 3, 4, 5))
     pairs = [(rng.randrange(at), at) for at in range(1, hospitals)]
     for _ in range(rng.randrange(hospitals)):
         first, second = rng.sample(range(hospitals), 2)
         pairs.append((first, second))
     mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather in _HERS else None
+    mallory = None if weather in RARE else mallory
     towers = rng.choice((1, 1, 2)) if weather == "absence" else rng.choice((0, 1, 1, 2))
     may_lie = towers > (weather == "absence") and rng.random() < 0.3  # who is away has one that does not
     return Topology(hospitals, tuple(pairs), mallory, towers, towers - 1 if may_lie else None)
@@ -132,6 +144,8 @@ def pick_topology(rng: Random, weather: str | None = None) -> Topology:
 
 def pick_weather(rng: Random, kind: str | None = None) -> Weather:
     """One of the kinds, with its own volumes and fees."""
+    if kind in RARE:
+        return RARE[kind]
     weather = KINDS[kind or rng.choice(sorted(KINDS))]
     if weather.kind in ("betrayal", "absence"):  # long rather than busy: a betrayal takes its time
         return replace(

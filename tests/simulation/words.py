@@ -40,6 +40,7 @@ class Signer:
     seen: set[tuple[int, bytes]] = field(default_factory=set)  # the peer's heads that it ever signed for
     held: int = 0  # how much of the peer's log its disk held when the close was posted
     charged_ms: int | None = None  # the chain clock when the other side held proof that it misbehaved
+    copied_at: int | None = None  # the height at which its disk became a copy's, marked or minutes old
     income: int | None = None  # what its disk knew the peer to have paid when the close was posted
 
 
