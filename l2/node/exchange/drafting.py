@@ -37,7 +37,7 @@ from l2.desk.drafts import (
     WithdrawDraft,
 )
 from l2.node.exchange.book import Paper
-from l2.node.exchange.dealing import Dealing
+from l2.node.exchange.dealing import Dealing, Handles
 
 __all__ = ["Drafted", "draft_entries", "paper_of"]
 
@@ -71,6 +71,19 @@ class _Desk:
         self.noise = iter([drawn[at : at + 32] for at in range(0, len(drawn), 32)])
 
 
+class _Opened(dict[tuple[str, int, int], AccessTerms]):
+    """Who opens something, in which role, and for what: the same few again and again in one request."""
+
+    def __init__(self, practitioners: Handles) -> None:
+        super().__init__()
+        self._practitioners = practitioners
+
+    def __missing__(self, who: tuple[str, int, int]) -> AccessTerms:
+        practitioner, role, purpose = who
+        made = self[who] = AccessTerms(self._practitioners[practitioner], role, purpose)
+        return made
+
+
 def draft_entries(dealing: Dealing, drafts: Sequence[Draft], time_ms: int, *, bench: bool) -> Drafted:
     """Raises `LocalError` for drafts that only a bench takes.
 
@@ -81,21 +94,19 @@ def draft_entries(dealing: Dealing, drafts: Sequence[Draft], time_ms: int, *, be
         cause = "grants and receipts are written by the hospital itself"
         raise LocalError(cause, "Share or fetch a record; a hospital for benches says `bench = true` in its config.")
     desk = _Desk(dealing, time_ms, kinds.count(GrantDraft))
-    names, untyped = desk.practitioners, cast(Sequence[Any], drafts)
+    opened, untyped = _Opened(desk.practitioners), cast(Sequence[Any], drafts)
     entries: list[Entry] = [
         Access(time_ms, draft.grant)
-        if (kind := type(draft)) is AccessDraft
+        if kind is AccessDraft
         else Receipt(time_ms, draft.grant)
         if kind is ReceiptDraft
         else _ENTRY[kind](desk, draft)
-        for draft in untyped
+        for kind, draft in zip(kinds, untyped, strict=True)
     ]
     terms: list[Terms] = [
-        AccessTerms(names[draft.practitioner], draft.role, draft.purpose)
-        if (kind := type(draft)) is AccessDraft
-        else _TERMS[kind](desk, draft)
-        for draft in untyped
-        if type(draft) not in _WITHOUT_TERMS
+        opened[draft.practitioner, draft.role, draft.purpose] if kind is AccessDraft else _TERMS[kind](desk, draft)
+        for kind, draft in zip(kinds, untyped, strict=True)
+        if kind is AccessDraft or kind not in _WITHOUT_TERMS
     ]
     return Drafted(entries, terms, desk.papers)
 
