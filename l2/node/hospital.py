@@ -202,6 +202,7 @@ class Hospital:
         self.failed.set()
 
     def announce(self, what: str, channel: bytes, detail: str) -> None:
-        event = Event(what, channel.hex(), detail)
-        for listener in list(self.listeners):
-            listener(event)
+        if self.listeners:
+            event = Event(what, channel.hex(), detail)
+            for listener in list(self.listeners):
+                listener(event)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from l1.ground.codes import Label, MediaType, RecordClass
-from l1.ground.faults import Fault, require
+from l1.ground.faults import Fault, Refused
 from l2.records.classes import CLASS_OF
 from l2.records.dates import join_spans
 from l2.records.info import RecordInfo
@@ -189,5 +189,6 @@ def _gather(pieces: Sequence[Piece], media_type: MediaType, own: RecordClass, ti
 
 
 def _check_subjects(subjects: Sequence[str]) -> None:
-    cause = f"it names {len(subjects)} patients; at most {SUBJECTS_MAX}: split it (a bulk export, by its lines)"
-    require(len(subjects) <= SUBJECTS_MAX, Fault.TOO_LARGE, cause)
+    if (named := len(subjects)) > SUBJECTS_MAX:
+        cause = f"it names {named} patients; at most {SUBJECTS_MAX}: split it (a bulk export, by its lines)"
+        raise Refused(Fault.TOO_LARGE, cause)

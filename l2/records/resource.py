@@ -5,7 +5,7 @@ everywhere below the resource, contained and nested ones included, since a label
 a code. Sources: FHIR R4, sections 2.36 (patient compartment), 2.24 (dates), 6.1.1 (security labels).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,6 +56,8 @@ _WRITTEN = frozenset(
         *("received", "receivedTime", "statusDate", "whenPrepared", "timestamp", "indexed", "assertedDate"),
     )
 )
+# ... and one level down: of a Specimen, of a DocumentReference.
+_CARE_INSIDE = (("collection", ("collectedDateTime", "collectedPeriod")), ("context", ("period",)))
 _STILL = frozenset(("active", "recurrence", "relapse"))  # clinicalStatus of what goes on without an end
 # Who it is about: where the R4 patient compartment looks.
 _ABOUT = frozenset(("subject", "patient", "beneficiary", "for", "individual"))
@@ -144,10 +146,9 @@ def marks_of(meta: object) -> Label:
 
 
 def _span_of(part: dict[str, Any]) -> Span | None:
-    names = part.keys()
-    spans = _dates(part, names & _CARE) or _dates(part, names & _WRITTEN)
-    for holder, fields in (("collection", ("collectedDateTime", "collectedPeriod")), ("context", ("period",))):
-        if isinstance(inner := part.get(holder), dict):
+    spans = _dates(part, _CARE) or _dates(part, _WRITTEN)
+    for holder, fields in _CARE_INSIDE:
+        if holder in part and isinstance(inner := part[holder], dict):
             spans = _dates(inner, fields) or spans
     if not spans:
         return None
@@ -157,14 +158,15 @@ def _span_of(part: dict[str, Any]) -> Span | None:
 
 
 def _goes_on(part: dict[str, Any]) -> bool:
-    status = _get(part.get("clinicalStatus"), "coding")
+    if "clinicalStatus" not in part:
+        return False
+    status = _get(part["clinicalStatus"], "coding")
     return any(_get(coding, "code") in _STILL for coding in _list(status))
 
 
-def _dates(part: dict[str, Any], fields: Iterable[str]) -> list[Span]:
+def _dates(part: dict[str, Any], fields: Container[str]) -> list[Span]:
     spans: list[Span] = []
-    for name in fields:
-        value = part.get(name)
+    for value in [value for name, value in part.items() if name in fields]:
         if isinstance(value, dict):
             start, end = fhir_span(value.get("start")), fhir_span(value.get("end"))
             if start is not None:
@@ -192,8 +194,8 @@ def patient_of(reference: str) -> str:
     """The local patient id of a reference; empty where it points at something else, such as a group or location."""
     if reference.startswith("urn:uuid:"):
         return reference[len("urn:uuid:") :][:TEXT_MAX]
-    parts = reference.split("/_history/", 1)[0].split("/")
-    return parts[-1][:TEXT_MAX] if len(parts) > 1 and parts[-2] == "Patient" else ""
+    kind, _, name = reference.partition("/_history/")[0].rpartition("/")
+    return name[:TEXT_MAX] if kind == "Patient" or kind.endswith("/Patient") else ""
 
 
 def _names(part: dict[str, Any]) -> Iterator[str]:

@@ -159,6 +159,7 @@ class Incoming:
         self.cells = cells
         self._rows = cells.index.table("incoming")
         self._crowds = Crowds(cells.index.table("crowds in"), _decode_crowd, cells.entropy)
+        self._fresh: dict[bytes, bytes] = {}  # of short downloads that wait, the one-time key, while this process lives
 
     def begin(self, chain: bytes, channel: bytes, grant: int, body: GrantBody) -> Download:
         """The download of a grant, where it stopped. Raises `Refused` (OUT_OF_BOUNDS) for a size that no body has."""
@@ -217,7 +218,12 @@ class Incoming:
             }
             with self._crowds.adding(crowd) as rows:
                 self.cells.index.write([*rows, *((self.cells.places, place_key(cell), b"") for cell in cells)])
+            self._fresh |= dict.fromkeys(crowd, one_time)
         return refused
+
+    def fresh_one_time(self, channel: bytes, grant: int) -> bytes | None:
+        """What the head of a short download holds, if it came since the start: then its box need not be opened."""
+        return self._fresh.get(_key_of(channel, grant))
 
     def put(self, channel: bytes, grant: int, row: Waiting) -> None:
         place = (self.cells.places, place_key(row.cell), b"")
@@ -253,6 +259,8 @@ class Incoming:
         alone: list[Change] = [(self._rows, key, None) for key in keys if key not in self._crowds]
         with self._crowds.removing(keys) as rows:
             self.cells.index.write([*changes, *rows, *alone])
+        for key in keys:
+            self._fresh.pop(key, None)
 
     def cells_in_use(self) -> list[Cell]:
         """The cells of all downloads."""

@@ -72,26 +72,29 @@ class Fetching:
             for index, secret in find_releases(dealing.channel, dealing.theirs, got).items():
                 self._opening.released(dealing, index, secret)
         finally:
-            for index in mine:
-                self._under_way.pop((dealing.id, index)).set()
-                if index in failures:
-                    self._opening.give_up(dealing, index, failures[index])
+            self._let_go(dealing, mine)
+            for index, why in failures.items():
+                self._opening.give_up(dealing, index, why)
         return failures
 
     async def _claim(self, dealing: Dealing, indices: Iterable[int]) -> list[int]:
         """Those that nobody is at; the others are waited for, since whoever is at them does all that can be done."""
-        mine = [index for index in dict.fromkeys(indices) if (dealing.id, index) not in self._under_way]
-        others = [event for index in indices if (event := self._under_way.get((dealing.id, index))) is not None]
-        for index in mine:
-            self._under_way[dealing.id, index] = trio.Event()
+        channel, under_way = dealing.id, self._under_way
+        mine = [index for index in dict.fromkeys(indices) if (channel, index) not in under_way]
+        others = {event for index in indices if (event := under_way.get((channel, index))) is not None}
+        under_way |= dict.fromkeys([(channel, index) for index in mine], trio.Event())  # they are let go together
         try:
             for event in others:
                 await event.wait()
         except BaseException:
-            for index in mine:
-                self._under_way.pop((dealing.id, index)).set()
+            self._let_go(dealing, mine)
             raise
         return mine
+
+    def _let_go(self, dealing: Dealing, mine: Iterable[int]) -> None:
+        """Whoever waits for these goes on."""
+        for index in mine:
+            self._under_way.pop((dealing.id, index)).set()
 
     def _check(self, dealing: Dealing, indices: Sequence[int], failures: Failures) -> Wanted:
         """What is still to be fetched. From here on the listener notes the releases, whenever they come."""

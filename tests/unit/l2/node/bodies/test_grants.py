@@ -15,6 +15,7 @@ from l2.records.body import chunk_hash
 
 CHAIN, CHANNEL, SEED, KEK = bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32
 CUSTODIAN = bytes([5]) * 32
+ONE_TIME = bytes(range(32))
 CONTENT = b'{"resourceType": "Observation"}' + bytes(range(256)) * 1000
 
 
@@ -240,12 +241,21 @@ def test_what_is_not_in_the_spool_is_not_found(here: Bodies) -> None:
 
 def take(there: Bodies, here: Bodies, bodies: dict[int, GrantBody]) -> dict[int, Refused]:
     """What a gathering does, without a line."""
-    one_time = bytes(range(32))
-    wrapper = here.outgoing.wrapper(exchange_public(one_time))
+    wrapper = here.outgoing.wrapper(exchange_public(ONE_TIME))
     offered = {grant: offered_of(here, body) for grant, body in bodies.items()}
     came = [Pulled(grant, one.read(0, 1), one.wrap_for(wrapper)) for grant, one in offered.items()]
     take_short = there.incoming.take_short
-    return take_short(CHAIN, CHANNEL, bodies, came, one_time=one_time, peer_one_time=wrapper.public)
+    return take_short(CHAIN, CHANNEL, bodies, came, one_time=ONE_TIME, peer_one_time=wrapper.public)
+
+
+def test_a_one_time_key_is_remembered_until_its_download_ends(there: Bodies, here: Bodies) -> None:
+    bodies = {grant: prepare(here, f"note {grant}".encode()) for grant in range(2)}
+    take(there, here, bodies)
+    assert [there.incoming.fresh_one_time(CHANNEL, grant) for grant in (0, 1, 2)] == [ONE_TIME, ONE_TIME, None]
+    kept = there.keep_all_received(CHANNEL, [Released(0, secret_of(bodies[0]))], custodian=CUSTODIAN, now_ms=2)
+    there.incoming.drop(CHANNEL, [1])
+    assert isinstance(kept[0], Record)
+    assert [there.incoming.fresh_one_time(CHANNEL, grant) for grant in bodies] == [None, None]
 
 
 def test_a_crowd_arrives_together_and_is_opened_in_parts_over_a_start(here: Bodies, tmp_path: Path) -> None:
