@@ -17,6 +17,7 @@ from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import VERSION
 from l1.ground.signing import Purpose
 from l1.rules.commitment import Resume, Signed, decode_commitment, open_resume, sign_shape
+from l1.rules.state import Claim
 from l1.rules.transactions import ResumeChannel
 from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel
@@ -55,6 +56,8 @@ def resume_asked(channel: Channel, payload: bytes) -> list[Effect]:
     newest = channel.peer.commitment.height if channel.peer.commitment else 0
     if asked.height <= max(newest, channel.row.peer_floor):
         return [Tell("resume", f"the peer asked to resume at height {asked.height}, which is not new")]
+    if _denies_what_we_showed(channel, asked.height):
+        return [Tell("resume", "we showed the chain more of the peer's log than we hold now: no resume says less")]
     resume = Resume(
         version=VERSION,
         chain=channel.context.chain,
@@ -69,6 +72,20 @@ def resume_asked(channel: Channel, payload: bytes) -> list[Effect]:
         change(channel, peer_floor=asked.height),
         Send(Message.RESUME_GIVEN, encode(ResumeGiven(resume=signed))),
     ]
+
+
+def _denies_what_we_showed(channel: Channel, height: int) -> bool:
+    """[START-2] Whether a `resume` over what we hold makes words void that the chain has from our own key: our disk
+    has forgotten them, and it would be our bond (RESUME-5)."""
+    row, held = channel.l1, channel.peer.size
+    if row is None:
+        return False
+    side = row.sides[1 - channel.side]
+    words = [(side.posted.size, side.posted_height)] if side.posted_by_peer else []
+    for claim in row.claims:
+        if isinstance(claim, Claim) and claim.by_peer and claim.side != channel.side:
+            words += claim.words
+    return any(size > held and signed_at < height for size, signed_at in words)
 
 
 def resume_given(channel: Channel, payload: bytes) -> list[Effect]:

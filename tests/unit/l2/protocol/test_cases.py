@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from l1.ground.codec import encode
 from l1.ground.faults import Fault, LocalError
 from l1.ground.hashing import digest
 from l1.ground.merkle import Frontier, inclusion_proof, node_hash
@@ -27,10 +28,11 @@ from l2.protocol.events import (
     Effect,
     MessageReceived,
     RevealAsked,
+    Send,
     Submit,
     WordsSeen,
 )
-from l2.protocol.messages import Message
+from l2.protocol.messages import Message, ResumeAsk
 from l2.protocol.phases import Phase
 from tests.unit.l2.protocol.mallory import Mallory
 from tests.unit.l2.protocol.stories import access, access_terms, granted, request, request_terms, write
@@ -182,6 +184,37 @@ def test_what_is_shown_of_her_says_nothing(why: str) -> None:
         void = replace(row.sides[1], resume_height=pair.height + 1, resume_size=0)
         victim.l1 = replace(row, sides=(row.sides[0], void))
     assert not any(isinstance(effect, Charged) for effect in pair.do(0, WordsSeen(signed, entry)))
+
+
+@pytest.mark.parametrize(
+    ("size", "height", "by_us", "is_given"),
+    [(3, 4, True, False), (3, 4, False, True), (0, 4, True, True), (3, 5, True, True)],
+)
+@pytest.mark.parametrize("how", ["claimed", "posted"])
+def test_no_resume_denies_what_we_showed_the_chain_ourselves(
+    how: str, size: int, height: int, by_us: bool, is_given: bool
+) -> None:
+    """[START-2] Our disk has forgotten it, and the chain has not: it would be our bond (RESUME-5)."""
+    mallory = Mallory()
+    row = chain_row(mallory.victim.id)
+    if how == "claimed":
+        claim = Claim(
+            charge=int(Charge.OVERSPEND),
+            side=1,
+            until_ms=NOW_MS + 1_000,
+            words=((size, height),),
+            by_peer=by_us,
+            tower=None,
+            reward=0,
+        )
+        mallory.victim.l1 = replace(row, claims=(claim,))
+    else:
+        posted = replace(row.sides[1].posted, size=size)
+        shown = replace(row.sides[1], posted=posted, posted_height=height, posted_by_peer=by_us)
+        mallory.victim.l1 = replace(row, sides=(row.sides[0], shown))
+    effects = mallory.pair.do(0, MessageReceived(Message.RESUME_ASK, encode(ResumeAsk(height=5))))
+    assert any(isinstance(effect, Send) and effect.type == Message.RESUME_GIVEN for effect in effects) is is_given
+    assert (mallory.victim.row.peer_floor == 5) is is_given
 
 
 def other_log(mallory: Mallory, size: int) -> list[tuple[Signed, Shown]]:
