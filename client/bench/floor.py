@@ -158,7 +158,7 @@ def _read(half: _Half) -> None:
         half.frontier, _ = half.frontier.extend(leaf_hashes(batch.publics, batch.privates, salts))
         assert half.frontier.root() == commitment.root
         half.commit(message)
-        half.send(encode_batch(b"\x90", b"\x90", half.sign(commitment.size, commitment.root)))
+        half.send(encode_batch(b"\x91\x90", b"\x90", half.sign(commitment.size, commitment.root)))
 
 
 def _serve(folder: Path) -> None:
