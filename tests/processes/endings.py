@@ -139,7 +139,8 @@ class Theatre:
     async def _kill_a_worker(self) -> None:
         with suppress(LocalError, Refused, ProcessLookupError):  # it is being started again, after the kill before
             worker = self.chance.choice((await self.a.desk.status()).workers)
-            os.kill(worker.pid, signal.SIGKILL)
+            if worker.pid:  # 0 would be everybody here
+                os.kill(worker.pid, signal.SIGKILL)
 
     async def _revive(self, hospital: Hospital) -> None:
         await hospital.close_desk()
