@@ -5,6 +5,7 @@ hand at installation, `_many.c` does the same (docs/decisions/hashes-in-c.md). N
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -42,6 +43,9 @@ def cut_parts(publics: bytes, privates: bytes, with_private: int) -> tuple[list[
     return each, [next(following) if has_one else b"" for has_one in expected]
 
 
+_cut_kept = lru_cache(maxsize=4)(cut_parts)  # who asks for one entry of a batch asks for its neighbours next
+
+
 def leaf_hashes_in_python(publics: bytes, privates: bytes, salts: bytes, with_private: int) -> list[bytes]:
     """SHA-256(0x00 ‖ public ‖ SHA-256(salt ‖ private)) of each; without the last part where its kind has none.
 
@@ -61,7 +65,7 @@ def slice_parts_in_python(
     publics: bytes, privates: bytes, with_private: int, start: int, stop: int
 ) -> tuple[bytes, bytes]:
     """Those of the parts, as if they stood alone. Raises `IndexError` if there are not so many."""
-    each, hidden = cut_parts(publics, privates, with_private)
+    each, hidden = _cut_kept(publics, privates, with_private)
     if not 0 <= start <= stop <= len(each):
         raise IndexError("there are not so many parts")
     return join_parts(each[start:stop], hidden[start:stop])

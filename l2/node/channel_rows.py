@@ -9,11 +9,9 @@ from heapq import merge
 from typing import Any
 
 from l2.node.overlay import Layer
-from l2.protocol.rows import open_row
+from l2.protocol.rows import CHANNEL_BYTES, open_row
 
 __all__ = ["ChannelRows", "channels_in"]
-
-_CHANNEL_BYTES = 32
 
 
 class ChannelRows:
@@ -23,7 +21,7 @@ class ChannelRows:
     """
 
     def __init__(self, layers: Callable[[], Sequence[Layer]], begin: Callable[[], Any], channel: bytes) -> None:
-        assert len(channel) == _CHANNEL_BYTES
+        assert len(channel) == CHANNEL_BYTES
         self._layers, self._begin, self._channel = layers, begin, channel
 
     def get(self, key: bytes) -> bytes | None:
@@ -51,7 +49,7 @@ class ChannelRows:
                 found = cursor.last()
             if not found or not cursor.key().startswith(self._channel):
                 return None
-            return bytes(cursor.key()[_CHANNEL_BYTES:]), bytes(cursor.value())
+            return bytes(cursor.key()[CHANNEL_BYTES:]), bytes(cursor.value())
 
     def is_empty(self) -> bool:
         """Whether nothing at all is stored of the channel."""
@@ -73,7 +71,7 @@ class ChannelRows:
         for place, stored in cursor:
             if place >= end:
                 return
-            yield bytes(place[_CHANNEL_BYTES:]), bytes(stored)
+            yield bytes(place[CHANNEL_BYTES:]), bytes(stored)
 
 
 def channels_in(layers: Sequence[Layer], reading: Any) -> list[bytes]:
@@ -82,7 +80,7 @@ def channels_in(layers: Sequence[Layer], reading: Any) -> list[bytes]:
     with reading.cursor() as cursor:
         at_one = cursor.first()
         while at_one:
-            channel = bytes(cursor.key()[:_CHANNEL_BYTES])
+            channel = bytes(cursor.key()[:CHANNEL_BYTES])
             found.add(channel)
             at_one = cursor.set_range(channel + b"\xff" * 32)
     return sorted(found)

@@ -4,7 +4,7 @@ A new layout adds a function at the end, and a test that begins with a store of 
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from l1.rules.commitment import Signed
 from l1.rules.log.leaves import join_parts
 from l1.serving import RUN_BYTES, Migration
 from l2.protocol.batch import encode_batch
-from l2.protocol.rows import Damaged, batch_key, open_row, seal_row, unseal_row
+from l2.protocol.rows import CHANNEL_BYTES, Damaged, batch_key, open_row, seal_row, unseal_row
 
 __all__ = ["MIGRATIONS", "STANDING", "Standing", "index_migrations", "standing_of"]
 
@@ -23,7 +23,6 @@ STANDING = b"journal"
 """The fact in a channels' store that says up to where it holds what its journal held."""
 
 _STANDING = Struct(f">{RUN_BYTES}sQ?")
-_CHANNEL_BYTES = 32
 _BATCH = batch_key(0, 0)[:1]
 _older_batch = msgspec.msgpack.Decoder(tuple[list[bytes], list[bytes], Signed])
 _BODIES = ("records", "incoming", "outgoing")
@@ -62,11 +61,17 @@ def standing_of(reading: Any, meta: Any) -> Standing:
 
 def _add_checksums(environment: Any, writing: Any) -> None:
     """1 → 2: a row gets its checksum [STORE-1]. What an older program wrote is taken at its word."""
+    _rewrite(environment, writing, seal_row)
+
+
+def _rewrite(environment: Any, writing: Any, change: Callable[[bytes, bytes], bytes]) -> None:
+    """`change` is given the place and what is stored there, and returns what is to be stored."""
     with writing.cursor(db=environment.open_db(b"rows", txn=writing)) as cursor:
         at_one = cursor.first()
         while at_one:
-            place, value = bytes(cursor.key()), bytes(cursor.value())
-            cursor.put(place, seal_row(place, value))
+            place, stored = bytes(cursor.key()), bytes(cursor.value())
+            if (changed := change(place, stored)) != stored:
+                cursor.put(place, changed)
             at_one = cursor.next()
 
 
@@ -81,14 +86,14 @@ def _join_parts(environment: Any, writing: Any) -> None:
     if standing_of(writing, environment.open_db(b"meta", txn=writing)).is_open:
         cause = "the store's journal holds what a program that was killed did not write back"
         raise LocalError(cause, "Start and stop the hospital once with that program; nothing was changed.")
-    with writing.cursor(db=environment.open_db(b"rows", txn=writing)) as cursor:
-        at_one = cursor.first()
-        while at_one:
-            place = bytes(cursor.key())
-            if place[_CHANNEL_BYTES:].startswith(_BATCH):
-                publics, privates, commitment = _older_batch.decode(open_row(place, bytes(cursor.value())))
-                cursor.put(place, seal_row(place, encode_batch(*join_parts(publics, privates), commitment)))
-            at_one = cursor.next()
+    _rewrite(environment, writing, _joined)
+
+
+def _joined(place: bytes, stored: bytes) -> bytes:
+    if not place[CHANNEL_BYTES:].startswith(_BATCH):
+        return stored
+    publics, privates, commitment = _older_batch.decode(open_row(place, stored))
+    return seal_row(place, encode_batch(*join_parts(publics, privates), commitment))
 
 
 MIGRATIONS: tuple[Migration, ...] = (_add_checksums, _add_standing, _join_parts)

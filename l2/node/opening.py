@@ -18,6 +18,7 @@ from l1.rules.commitment import Opening, channel_id
 from l1.rules.keys import counting_keys
 from l1.rules.state import Hospital as Registered
 from l1.rules.transactions import ROOT, SEALING, Open
+from l1.serving import unhex
 from l2.desk import words
 from l2.link import Line, LineClosed, Role, slot_of
 from l2.node.hospital import Hospital
@@ -45,10 +46,9 @@ async def find_peer(reader: Reader, wanted: str) -> Registered:
 
 def _id_in(wanted: str) -> bytes | None:
     try:
-        found = bytes.fromhex(wanted)
-    except ValueError:
+        return unhex(wanted, "a hospital's id", ACCOUNT_BYTES)
+    except Refused:
         return None
-    return found if len(found) == ACCOUNT_BYTES and found.hex() == wanted else None
 
 
 async def propose_channel(hospital: Hospital, lines: Lines, wanted: words.OpenChannel) -> bytes:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from threading import Lock
 
 from l1.serving import Row
+from l2.protocol.rows import CHANNEL_BYTES
 
 __all__ = ["Layer"]
 
-_CHANNEL_BYTES = 32
 _GROUP_BYTES = 2  # kind and side: rows of one group come in rising order, so that one more is put at the end
 
 
@@ -29,7 +29,7 @@ class _Channel:
         if before is not None:
             return len(stored) - len(before)
         insort(self.groups.setdefault(key[:_GROUP_BYTES], []), key)
-        return _CHANNEL_BYTES + len(key) + len(stored)
+        return CHANNEL_BYTES + len(key) + len(stored)
 
     def floor(self, key: bytes) -> bytes | None:
         group = self.groups.get(key[:_GROUP_BYTES], [])
@@ -56,10 +56,10 @@ class Layer:
     def put(self, rows: Iterable[Row], number: int) -> None:
         with self._lock:
             for place, stored in rows:
-                channel = place[:_CHANNEL_BYTES]
+                channel = place[:CHANNEL_BYTES]
                 if (kept := self._channels.get(channel)) is None:
                     kept = self._channels[channel] = _Channel()
-                self.size += kept.put(place[_CHANNEL_BYTES:], stored)
+                self.size += kept.put(place[CHANNEL_BYTES:], stored)
             self.number = number
 
     def get(self, channel: bytes, key: bytes) -> bytes | None:

@@ -13,6 +13,7 @@ from zlib import crc32
 from l1.ground.faults import LocalError
 
 __all__ = [
+    "CHANNEL_BYTES",
     "REMEDY",
     "Damaged",
     "PendingRows",
@@ -39,6 +40,7 @@ REMEDY = (
     "and run `interward hospital restore --from-peers`: peers and the chain have it all. "
     "`interward hospital doctor` says what is damaged."
 )
+CHANNEL_BYTES = 32  # of a row's place, before its key: the channel's id
 _CHECK_BYTES = 4
 
 
@@ -64,7 +66,7 @@ def open_row(place: bytes, stored: bytes) -> bytes:
     """The value of a stored row. Raises `Damaged`."""
     value = unseal_row(place, stored)
     if value is None:
-        raise Damaged(f"row {place[32:].hex()} of channel {place[:4].hex()}… is not what was written")
+        raise Damaged(f"row {place[CHANNEL_BYTES:].hex()} of channel {place[:4].hex()}… is not what was written")
     return value
 
 

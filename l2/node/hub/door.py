@@ -21,8 +21,9 @@ from l2.node.parts import home_of_slot
 __all__ = ["FrontDoor"]
 
 PEEK_S = 5.0  # for a ClientHello to be here: half of what a whole handshake may take
-PEEK_AGAIN_S, PEEK_AGAIN_S_MAX = 0.01, 0.32  # between looks at one that comes in pieces, for a socket that is not
-# read stays readable; longer each time, so that who never ends his hello costs little
+# Between looks at one that comes in pieces, for a socket that is not read stays readable; longer each time, so that who
+# never ends his hello costs little.
+PEEK_AGAIN_S, PEEK_AGAIN_S_MAX = 0.01, 0.32
 LATE_S = 2.0  # on top of a whole handshake, for a worker to say what came of it: one that hangs never does
 
 log = structlog.get_logger()

@@ -215,7 +215,7 @@ class _Voice:
 
 
 async def _end_of(worker: _Worker, process: trio.Process) -> int:
-    """It has nothing more to say, and so is about to end."""
+    """Its status. It is about to end, for it has nothing more to say or was told to; if it does not, it is killed."""
     with trio.move_on_after(STOP_S):
         return await process.wait()
     log.error("a worker does not end", worker=worker.number)
@@ -230,9 +230,4 @@ async def _end(worker: _Worker) -> None:
         return
     with trio.CancelScope(shield=True):
         process.terminate()
-        with trio.move_on_after(STOP_S):
-            await process.wait()
-        if process.returncode is None:
-            log.error("a worker does not end", worker=worker.number)
-            process.kill()
-            await process.wait()
+        await _end_of(worker, process)
