@@ -13,7 +13,7 @@ from l1.ground.sealed import open_sealed
 from l1.ground.signing import PrivateKey
 from l1.reader import Included, Reader
 from l1.rules.transactions import Admit, Transfer, account_of
-from l1.serving import read_file
+from l1.serving.files import read_file
 
 __all__ = ["admit", "read_admission", "registrar_of"]
 

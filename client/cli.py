@@ -1,26 +1,31 @@
-"""`interward`: noun, then verb. This file knows the nouns; each has a module in `client.commands`."""
+"""`interward`: noun, then verb. This file knows the nouns; each has a module in `client.commands`.
+
+What loads here, loads at every call: the module of a noun is loaded when it is asked for, by `client.later`.
+"""
 
 import sys
 
 import click
 
-from client.commands import record_add, record_export, record_share, record_show
-from client.commands.audit import audit
-from client.commands.bench import bench
-from client.commands.chain import chain
-from client.commands.channel import channel
-from client.commands.consent import consent
-from client.commands.demo import demo
-from client.commands.dispute import dispute
-from client.commands.hospital import hospital
-from client.commands.record import record
-from client.commands.retention import retention
-from client.commands.tower import tower
-from client.output import JSON_HELP, end_with
+from client.ending import JSON_HELP, end_with
+from client.later import Later
 
 __all__ = ["main", "interward"]
 
-VERBS = (record_add, record_export, record_share, record_show)  # modules that add verbs to a noun of another one
+NOUNS = {
+    "demo": "Watch a chain, a follower and two hospitals do the whole job.",
+    "bench": "Measure this machine with real processes: how fast, how late, how large.",
+    "chain": "The layer-1 chain: begin, run or follow one, and ask it.",
+    "hospital": "A hospital's own node: its keys, its process, its backup.",
+    "channel": "Channels with other hospitals: two logs, two deposits, two bonds, one challenge window.",
+    "consent": "Patients' consents: what may be shared with whom, for what, until when.",
+    "record": "Records: FHIR bundles and resources, NDJSON, DICOM, any bytes.",
+    "retention": "Terms and legal holds: how long records and logs are kept.",
+    "audit": "Logs of who opened what and why; proofs that anyone can check.",
+    "dispute": "Misconduct of other hospitals: found, kept and reported to the chain without you.",
+    "tower": "A watchtower: it answers on the chain for hospitals that are offline, and is paid by whoever cheated.",
+}
+"""Each with the first words of its help."""
 
 HELP = """Hospitals share records over bilateral channels that a small chain keeps honest.
 
@@ -43,12 +48,12 @@ def interward(as_json: bool) -> None:
     del as_json
 
 
-for noun in (demo, bench, chain, hospital, channel, consent, record, retention, audit, dispute, tower):
-    interward.add_command(noun)
+for noun, first_words in NOUNS.items():
+    interward.add_command(Later(noun, f"client.commands.{noun}:{noun}", first_words))
 
 
 def main() -> None:
-    """The program. Its exit status is explained in `client.output`."""
+    """The program. Its exit status is explained in `client.ending`."""
     try:
         status = interward(standalone_mode=False)  # what a command's `Exit` carries; None after a plain end
     except BaseException as error:

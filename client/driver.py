@@ -13,7 +13,7 @@ import trio
 
 from client.demo.workload import Allowed, Asked, Workload, indices_of
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.drafts import DRAFTS_MAX, Draft
 from l2.desk.words import Written
 

@@ -1,30 +1,25 @@
-"""Where a command finds its chain or its hospital: folders, environment variables, URLs. Shared click options.
+"""Where a command finds its hospital, and in it a channel or a record; how it becomes a node. Shared click options.
 
-Knows the files that `init` writes, not what the nodes do with them.
+The chain's are in `client.chain_places`.
 """
 
 import getpass
 import os
 import sys
 import time
-import tomllib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from l1.ground.faults import LocalError
-from l1.reader import URL_FILE, Reader, open_genesis
-from l1.serving import read_file
-from l2.desk import Desk
-from l2.desk.words import ChannelView, RecordView
+
+if TYPE_CHECKING:
+    from l2.desk.desk import Desk
+    from l2.desk.words import ChannelView, RecordView
 
 __all__ = [
     "become",
-    "chain_options",
-    "chain_reader",
     "channel_option",
     "find_channel",
     "find_record",
@@ -35,8 +30,6 @@ __all__ = [
 ]
 
 PASSWORD = "INTERWARD_PASSWORD"
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 hospital_option = click.option(
     "--folder",
@@ -76,50 +69,7 @@ def node_command(*words: object) -> list[str]:
     return [sys.executable, "-m", *(str(word) for word in words)]
 
 
-def chain_options(command: F) -> F:
-    """`--folder`, or `--url` with `--genesis`: any chain's node, and the genesis by which its answers are verified."""
-    path = click.Path(path_type=Path)
-    options = (
-        click.option("--folder", "-F", envvar="INTERWARD_CHAIN", type=path, help="A folder with genesis.json."),
-        click.option("--url", "-u", envvar="INTERWARD_CHAIN_URL", help="URL of any node of the chain."),
-        click.option("--genesis", "-g", type=path, help="The genesis file, if it is not in the folder."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-@asynccontextmanager
-async def chain_reader(folder: Path | None, url: str | None, genesis: Path | None) -> AsyncIterator[Reader]:
-    """A reader that verifies everything from the genesis on."""
-    if folder is None and (url is None or genesis is None):
-        raise LocalError("no chain is named", "Give --folder, or --url with --genesis, or set INTERWARD_CHAIN.")
-    file = genesis if genesis is not None else folder / "genesis.json"  # type: ignore[operator]
-    known = open_genesis(read_file(file, "Name the chain's genesis file."), file)
-    async with Reader(known, url or _url_of(folder), now_ms=now_ms) as reader:
-        yield reader
-
-
-def _url_of(folder: Path | None) -> str:
-    """Where the chain's node listens: as the running node wrote, or by the config in a chain's or hospital's folder."""
-    assert folder is not None
-    with suppress(OSError):
-        return (folder / URL_FILE).read_text().strip()
-    for name in ("config.toml", "hospital.toml"):
-        try:
-            config = tomllib.loads((folder / name).read_text())
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise LocalError(f"{folder / name} cannot be read ({error})", "Correct it, or give --url.") from None
-        if "chain_url" in config:
-            return str(config["chain_url"])
-        if config.get("port"):
-            return f"http://{config.get('host', '127.0.0.1')}:{config['port']}"
-    raise LocalError(f"{folder} does not say where its chain's node listens", "Give --url.")
-
-
-async def find_channel(desk: Desk, wanted: str | None) -> ChannelView:
+async def find_channel(desk: "Desk", wanted: str | None) -> "ChannelView":
     """The channel that a person means: by the begin of its id, by the peer's name, or the only one. What is settled
     is meant only where nothing else is."""
     channels = await desk.channels()
@@ -137,7 +87,7 @@ async def find_channel(desk: Desk, wanted: str | None) -> ChannelView:
     raise LocalError(f"{len(found)} channels could be meant", remedy)
 
 
-async def find_record(desk: Desk, wanted: str) -> RecordView:
+async def find_record(desk: "Desk", wanted: str) -> "RecordView":
     """The record whose id begins so. Raises `LocalError` where there is none, or more."""
     found = [view for view in await desk.records() if view.record.startswith(wanted.lower())]
     if len(found) != 1:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import trio
 
-from l1.serving import first_of
+from l1.ground.faults import first_of
 
 __all__ = ["Workplace", "open_workplace", "unless_told_to_stop"]
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from l1.serving import bind, serve
+from l1.serving.listening import bind, serve
 
 __all__ = ["FhirStore", "serving"]
 

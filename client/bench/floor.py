@@ -32,7 +32,9 @@ from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Context, PrivateKey, Purpose
 from l1.rules.commitment import Commitment, open_commitment, sign_shape
 from l1.rules.log.leaves import decode_parts, encode_parts, leaf_hashes
-from l1.serving import AREA_BYTES, RUN_BYTES, WRITE_BACK_BYTES, JournalFile, Row, encode_record, encode_rows
+from l1.serving.journal import RUN_BYTES, Row, encode_record, encode_rows
+from l1.serving.journal_file import JournalFile
+from l1.serving.limits import AREA_BYTES, WRITE_BACK_BYTES
 from l2.link.tls import Credentials, make_certificate
 from l2.protocol.batch import Salts, decode_batch, encode_batch
 from l2.protocol.limits import WINDOW_BATCHES

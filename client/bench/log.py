@@ -11,7 +11,7 @@ from client.demo.world import Hospital, World, open_world, wait_until
 from client.progress import Bars
 from l1.ground.codec import encode
 from l2.desk import words
-from l2.protocol.proof_file import proof_to_json
+from l2.protocol.proof_file import proof_from_json, proof_to_json
 from l2.protocol.proofs import EntryProof, verify_entry_proof
 
 __all__ = ["bench_log"]
@@ -65,7 +65,8 @@ async def _prove(world: World, b: Hospital, channel: str, size: int) -> dict[str
     made, proofs = list[float](), list[EntryProof]()
     for number in range(PROOFS):
         began = time.perf_counter()
-        proofs.append(await b.desk.prove(words.Prove(channel=channel, side="own", index=number * size // PROOFS)))
+        asked = words.Prove(channel=channel, side="own", index=number * size // PROOFS)
+        proofs.append(proof_from_json(await b.desk.prove(asked)))
         made.append((time.perf_counter() - began) * 1000)
     row = await world.reader.channel(bytes.fromhex(channel))
     assert row is not None

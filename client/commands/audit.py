@@ -6,12 +6,13 @@ from typing import Any, cast
 import click
 import msgspec
 
+from client.chain_places import chain_options, chain_reader
 from client.output import Result, rows_table, verb
-from client.places import chain_options, chain_reader, channel_option, find_channel, hospital_option
+from client.places import channel_option, find_channel, hospital_option
 from client.wording import entry_line, moment, short
 from l1.ground.faults import LocalError
-from l1.serving import read_file
-from l2.desk import Desk
+from l1.serving.files import read_file
+from l2.desk.desk import Desk
 from l2.desk.words import Prove, Side
 
 __all__ = ["audit"]
@@ -83,20 +84,18 @@ async def after_close(folder: Path) -> Result:
 @hospital_option
 async def prove(*, entry: int, to: Path | None, side: str, wanted: str | None, folder: Path) -> Result:
     """Write a proof that ENTRY stands in a log. It shows the entry's private part: give it to an auditor only."""
-    from l2.protocol.proof_file import proof_to_json
-
     async with Desk.of_folder(folder) as desk:
         view = await find_channel(desk, wanted)
-        proof = await desk.prove(Prove(channel=view.id, side=cast(Side, side), index=entry))
-    file, content = to or Path(f"proof-{entry}.json"), proof_to_json(proof)
+        content = await desk.prove(Prove(channel=view.id, side=cast(Side, side), index=entry))
+    file = to or Path(f"proof-{entry}.json")
     _write(file, content)
     data = {"file": str(file), "channel": view.id, "index": entry, "bytes": len(content)}
     return Result(data, f"{file}: {len(content):,} bytes. Check it anywhere with `interward audit verify`.")
 
 
-def _write(file: Path, content: str) -> None:
+def _write(file: Path, content: bytes) -> None:
     try:
-        file.write_text(content)
+        file.write_bytes(content)
     except OSError as error:
         raise LocalError(f"{file} cannot be written ({error.strerror})", "Name another file with --to.") from None
 

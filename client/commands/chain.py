@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from client.chain_places import chain_options, chain_reader
 from client.commands.chain_parameters import parameters
 from client.output import Result, facts_table, rows_table, verb
-from client.places import become, chain_options, chain_reader, node_command, now_ms, password
+from client.places import become, node_command, now_ms, password
 from client.wording import duration, moment
 from l1.ground.faults import LocalError
 from l1.ground.limits import CREDITS_MAX, PERIOD_MS_MAX
-from l1.serving import read_file
+from l1.serving.files import read_file
 
 __all__ = ["chain"]
 

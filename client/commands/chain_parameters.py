@@ -8,12 +8,13 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
+from client.chain_places import chain_options, chain_reader
 from client.output import Result, facts_table, verb
-from client.places import chain_options, chain_reader, password
+from client.places import password
 from l1.ground.faults import LocalError, Refused
 from l1.reader import ParametersForm, Reader, parameters_form, parameters_of
 from l1.rules.genesis import Parameters
-from l1.serving import read_file
+from l1.serving.files import read_file
 
 __all__ = ["parameters"]
 

@@ -10,7 +10,7 @@ from client.places import channel_option, find_channel, hospital_option
 from client.story import advice_of, reason_of, tell
 from client.units import duration_ms
 from client.wording import amount, moment, short
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import ChannelView, LogView, OpenChannel
 
 __all__ = ["channel"]

@@ -12,7 +12,7 @@ from client.units import codes, date_ms
 from client.wording import day, short
 from l1.ground.codes import Label, PurposeOfUse, RecordClass
 from l1.ground.faults import LocalError
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import ConsentWanted
 
 __all__ = ["consent"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 import trio
-from rich.console import Console
 
-from client.output import CheckFailed, wants_json
+from client.ending import CheckFailed
+from client.output import wants_json
 from l1.ground.faults import LocalError
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def _play(scenes: "Scenes", *, keep: bool, as_json: bool) -> None:
         if as_json:
             sys.stdout.write(json.dumps(report.as_json()) + "\n")
         else:
+            from rich.console import Console
+
             Console().print(report.as_table())
         place.keep = keep or not report.ok
     if not report.ok:

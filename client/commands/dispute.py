@@ -8,8 +8,8 @@ import msgspec
 from client.output import Result, facts_table, rows_table, verb
 from client.places import channel_option, find_channel, hospital_option
 from client.wording import amount, moment, short
-from l1.serving import read_file
-from l2.desk import Desk
+from l1.serving.files import read_file
+from l2.desk.desk import Desk
 
 __all__ = ["dispute"]
 

@@ -9,15 +9,13 @@ from typing import Any
 import click
 import msgspec
 import trio
-from rich.table import Table
 
-from client.commands.hospital_tower import hospital_tower
-from client.commands.keys import keys
-from client.output import Result, facts_table, rows_table, verb
+from client.later import Later
+from client.output import Result, Shown, facts_table, rows_table, verb
 from client.places import become, hospital_option, node_command
 from client.wording import moment, short
 from l1.ground.faults import LocalError
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import WORKERS_MAX, WorkerView
 
 __all__ = ["hospital"]
@@ -147,7 +145,7 @@ async def restore(folder: Path, *, from_peers: bool, backup: Path | None, wait_s
     return Result({"ok": ok, "channels": list(final.values())}, _restored(final), ok=ok)
 
 
-def _restored(channels: dict[str, Any]) -> Table | str:
+def _restored(channels: dict[str, Any]) -> Shown:
     rows = [
         (
             short(channel),
@@ -209,5 +207,8 @@ def _show_progress(line: dict[str, Any]) -> None:
         sys.stderr.write(f"{short(line['channel'])} {line['peer']}: {line['state']}, {parts}\n")
 
 
-hospital.add_command(hospital_tower)
-hospital.add_command(keys)
+WATCHTOWERS = "The watchtowers that answer on the chain while this hospital is offline."
+KEYS = "The hospital's keys on the chain: list, change, end, recover."
+
+hospital.add_command(Later("tower", "client.commands.hospital_tower:hospital_tower", WATCHTOWERS))
+hospital.add_command(Later("keys", "client.commands.keys:keys", KEYS))

@@ -10,7 +10,7 @@ from client.places import hospital_option
 from client.wording import moment, short
 from l1.ground.faults import LocalError
 from l1.ground.limits import TOWER_REWARD_MAX
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.watch_words import TowerView, TowerWanted
 
 __all__ = ["hospital_tower"]

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from client.chain_places import chain_reader
 from client.output import Result, facts_table, rows_table, verb
-from client.places import chain_reader, hospital_option, password
+from client.places import hospital_option, password
 from client.wording import amount, day, moment, short
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import TIME_MS_MAX
@@ -17,8 +18,9 @@ from l1.ground.signing import Context, PrivateKey, Purpose, sign
 from l1.reader import Reader
 from l1.rules.transactions import RECOVERY, ROOT, RegisterKey, RevokeKey
 from l1.rules.transactions import key_words as words_of_key
-from l1.serving import read_file, write_new
-from l2.desk import Desk, key_words
+from l1.serving.files import read_file, write_new
+from l2.desk import key_words
+from l2.desk.desk import Desk
 
 __all__ = ["keys"]
 

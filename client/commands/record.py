@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from client.later import Later
 from client.output import ROWS_MAX, Result, facts_table, rows_table, verb
 from client.places import channel_option, find_channel, find_record, hospital_option, now_ms
 from client.units import codes, date_ms, end_ms
 from client.wording import dates, day, short
 from l1.ground.codes import PurposeOfUse, RecordClass, Role
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import FetchedOne, RecordWanted
 
 __all__ = ["find_record", "record", "search_options", "search_query", "with_who"]
@@ -252,3 +253,16 @@ async def revoke(grant: int, wanted: str | None, folder: Path) -> Result:
         channel = await find_channel(desk, wanted)
         await desk.revoke(channel.id, grant)
     return Result({"channel": channel.id, "grant": grant}, f"Grant {grant} is revoked.")
+
+
+OTHERS = {
+    "add": "Take in files, and everything in folders: FHIR, NDJSON, DICOM, HL7 v2, C-CDA, any bytes; gzip is opened.",
+    "export": "Write RECORDS (the begins of their ids), or all that fit, to a folder or a FHIR server.",
+    "share": "Grant the peer access to RECORDS, on a consent or a request.",
+    "show": "Show what is known of RECORD (the begin of its id), and of a record of our own what it says: of FHIR its "
+    "resources, of DICOM its header.",
+}
+"""Verbs with modules of their own, each with the first words of its help."""
+
+for name, first_words in OTHERS.items():
+    record.add_command(Later(name, f"client.commands.record_{name}:{name}", first_words))

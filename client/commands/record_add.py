@@ -15,7 +15,7 @@ from client.records.options import fhir_options, fhir_server
 from client.units import codes, duration_ms
 from client.wording import short
 from l1.ground.codes import Label
-from l2.desk import Desk
+from l2.desk.desk import Desk
 
 __all__ = ["add"]
 

@@ -18,7 +18,7 @@ from client.units import codes
 from client.wording import short
 from l1.ground.codes import MediaType, PurposeOfUse, Role
 from l1.ground.faults import LocalError, Refused
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import RecordView
 
 __all__ = ["export"]

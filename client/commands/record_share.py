@@ -14,7 +14,7 @@ from client.units import codes, date_ms, end_ms
 from client.wording import short
 from l1.ground.codes import Label, PurposeOfUse, RecordClass
 from l1.ground.faults import LocalError
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import ChannelView, Share, SharedOne
 
 __all__ = ["share"]

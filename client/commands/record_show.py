@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Group, RenderableType
 
 from client.commands.record import find_record, record, with_who
-from client.output import Result, facts_table, rows_table, verb
+from client.output import Result, Shown, facts_table, rows_table, verb
 from client.places import hospital_option
 from client.records.saving import save_pieces
 from client.records.summary import Summary, summarise
@@ -16,7 +15,7 @@ from client.units import codes
 from client.wording import dates, short
 from l1.ground.codes import PurposeOfUse, Role
 from l1.ground.faults import LocalError
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import RecordView
 
 __all__ = ["show"]
@@ -78,10 +77,10 @@ async def show(
     tells = content is not None and (opened or view.origin == "own") and len(content) <= SUMMARY_BYTES_MAX
     said = summarise(content) if content is not None and tells else []
     data = msgspec.to_builtins(view) | {"root": root, "summary": [one._asdict() for one in said]}
-    return Result(data, Group(*_facts(view, root, peers), *map(_table, said)))
+    return Result(data, _facts(view, root, peers), *map(_table, said))
 
 
-def _facts(view: RecordView, root: str, peers: dict[str, str]) -> list[RenderableType]:
+def _facts(view: RecordView, root: str, peers: dict[str, str]) -> Shown:
     facts: list[tuple[str, object]] = [
         ("patient", view.subject or (f"{len(view.subjects)} patients" if view.subjects else "")),
         ("names", ", ".join(view.names)),
@@ -99,7 +98,7 @@ def _facts(view: RecordView, root: str, peers: dict[str, str]) -> list[Renderabl
         ("root", root),
         ("proofs", _proofs(view)),
     ]
-    return [facts_table(f"Record {view.record}", facts)]
+    return facts_table(f"Record {view.record}", facts)
 
 
 def _proofs(view: RecordView) -> str:
@@ -108,7 +107,7 @@ def _proofs(view: RecordView) -> str:
     return "every resource leads to the root" if view.root else ""
 
 
-def _table(summary: Summary) -> RenderableType:
+def _table(summary: Summary) -> Shown:
     return rows_table(summary.title, summary.columns, summary.rows)
 
 

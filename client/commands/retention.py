@@ -10,7 +10,7 @@ from client.output import Result, facts_table, verb
 from client.places import find_record, hospital_option
 from client.wording import day, short
 from l1.ground.faults import LocalError
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.words import HoldWanted
 
 __all__ = ["retention"]

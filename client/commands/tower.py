@@ -13,7 +13,7 @@ from client.places import become, node_command
 from client.wording import amount, moment, short
 from l1.ground.faults import LocalError
 from l1.reader import open_genesis
-from l1.serving import read_file
+from l1.serving.files import read_file
 from l2.protocol.answer_proof import check_answer, load_answer
 from l2.vigil import URL_FILE, AnswerView, Watchtower
 

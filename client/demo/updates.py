@@ -17,7 +17,7 @@ from client.processes import run_once
 from client.progress import Advance
 from l1.ground.faults import LocalError, Refused
 from l2.desk import words
-from l2.protocol.proof_file import proof_to_json
+from l2.protocol.proof_file import proof_from_json, proof_to_json
 from l2.protocol.proofs import EntryProof
 
 __all__ = ["a_crashes", "entry_is_proved", "updates_flow"]
@@ -71,12 +71,11 @@ async def _settle(stage: Stage, report: Report) -> None:
 async def entry_is_proved(stage: Stage, report: Report) -> None:
     """B proves one access; a process that has nothing but the genesis and a chain's URL checks the file."""
     index = await _newest_access(stage.b, stage.channel)
-    proof = await stage.b.desk.prove(words.Prove(channel=stage.channel, side="own", index=index))
+    content = await stage.b.desk.prove(words.Prove(channel=stage.channel, side="own", index=index))
     folder = stage.world.folder / "auditor"
     folder.mkdir()
-    content = proof_to_json(proof)
-    (folder / "proof.json").write_text(content)
-    (folder / "tampered.json").write_text(_tamper(proof))
+    (folder / "proof.json").write_bytes(content)
+    (folder / "tampered.json").write_text(_tamper(proof_from_json(content)))
     report.proof_verified = await _audit(stage, folder, "proof.json") == 0
     report.check(
         "proof accepted by an auditor", report.proof_verified, f"access entry {index:,} of B, {len(content):,} bytes"

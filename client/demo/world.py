@@ -18,7 +18,7 @@ from client.processes import Node, free_port, run_once, start_node
 from l1.ground.faults import LocalError
 from l1.ground.signing import PrivateKey
 from l1.reader import Reader, load_genesis
-from l2.desk import Desk
+from l2.desk.desk import Desk
 
 __all__ = ["CREDITS_TOTAL", "Hospital", "World", "now_ms", "open_world", "wait_until"]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from client.records.saving import save_pieces
 from l1.ground.faults import LocalError
-from l1.serving import make_directory
+from l1.serving.files import make_directory
 from l2.desk.words import RecordView
 from l2.records import read_header
 from l2.records.limits import HEADER_BYTES_MAX

@@ -17,8 +17,8 @@ import trio
 from client.progress import Advance
 from client.records.files import PIECE_BYTES, Found, read_pieces
 from l1.ground.faults import LocalError, Refused
-from l2.desk import Desk
 from l2.desk.crowds import NAME_CHARS_MAX, NewRecord
+from l2.desk.desk import Desk
 from l2.desk.words import RecordAdded
 
 __all__ = ["Import", "Source", "import_all", "of_files"]

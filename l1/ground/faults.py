@@ -7,7 +7,7 @@ the one inbound door. A bug of ours is an `assert`. The numbers stand on the wir
 
 from enum import IntEnum
 
-__all__ = ["Fault", "LocalError", "Refused", "require"]
+__all__ = ["Fault", "LocalError", "Refused", "first_of", "require"]
 
 
 class Fault(IntEnum):
@@ -100,3 +100,10 @@ def require(condition: object, fault: Fault, detail: str) -> None:
     """Raise `Refused` unless the condition holds."""
     if not condition:
         raise Refused(fault, detail)
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first exception inside a group of them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -17,7 +17,7 @@ from pathlib import Path
 import lmdb
 import trio
 
-from l1.ground.faults import LocalError, Refused
+from l1.ground.faults import LocalError, Refused, first_of
 from l1.node.api import make_app
 from l1.node.chain import Chain
 from l1.node.folder import AUTHORITY, found_chain, hold, join_chain, open_key, read_config, read_genesis
@@ -26,7 +26,9 @@ from l1.node.proposer import propose_blocks
 from l1.node.store import ChainStore
 from l1.reader.transport import URL_FILE, Transport
 from l1.rules.genesis import Parameters
-from l1.serving import PASSWORD, ask_password, bind, first_of, log_to_stderr, read_file, serve
+from l1.serving.files import read_file
+from l1.serving.listening import bind, serve
+from l1.serving.process import PASSWORD, ask_password, log_to_stderr
 
 DAY_MS = 86_400_000
 

@@ -12,7 +12,8 @@ from l1.ground.faults import Fault, Refused
 from l1.node import views
 from l1.node.chain import Chain
 from l1.node.handlers import Handlers
-from l1.serving import Api, Endpoint, Parameter, document, json_answer
+from l1.serving.answers import json_answer
+from l1.serving.openapi import Api, Endpoint, Parameter, document
 
 __all__ = ["API", "ENDPOINTS", "make_app"]
 

@@ -18,7 +18,9 @@ from l1.ground.signing import PrivateKey
 from l1.reader.genesis_file import dump_genesis, load_genesis, open_genesis
 from l1.rules.genesis import Allocation, Genesis, Parameters
 from l1.rules.transactions import account_of
-from l1.serving import FileReader, hold_lock, make_directory, write_config, write_new
+from l1.serving.files import make_directory, write_new
+from l1.serving.folders import FileReader, write_config
+from l1.serving.process import hold_lock
 
 __all__ = [
     "AUTHORITY",

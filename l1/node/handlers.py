@@ -20,7 +20,9 @@ from l1.node.chain import Chain
 from l1.node.views import JSON
 from l1.reader.genesis_file import dump_genesis
 from l1.rules import state
-from l1.serving import FIGURES_TYPE, body_of, hex_in_path, json_answer, number, unhex
+from l1.serving.answers import json_answer
+from l1.serving.figures import FIGURES_TYPE
+from l1.serving.requests import body_of, hex_in_path, number, unhex
 
 __all__ = ["Handlers"]
 

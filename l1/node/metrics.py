@@ -1,7 +1,7 @@
 """The chain's figures for Prometheus."""
 
 from l1.node.chain import Chain
-from l1.serving import Figure, exposition
+from l1.serving.figures import Figure, exposition
 
 __all__ = ["figures"]
 

@@ -17,7 +17,8 @@ from l1.rules.blocks import Block, Header, SignedHeader, decode_block, decode_he
 from l1.rules.outcomes import open_item
 from l1.rules.state import Channel, decode_channel
 from l1.rules.transactions import transaction_id
-from l1.serving import Migration, bring_up_to_date, check_whole
+from l1.serving.schema import Migration, bring_up_to_date
+from l1.serving.whole import check_whole
 
 __all__ = ["SCHEMA", "ChainStore", "Place", "Snapshot"]
 

@@ -12,19 +12,12 @@ import tomli_w
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.sealed import open_sealed
-from l1.serving.process import PASSWORD, write_new
+from l1.serving.files import read_file, write_new
+from l1.serving.process import PASSWORD
 
-__all__ = ["FileReader", "make_directory", "read_file", "write_config"]
+__all__ = ["FileReader", "write_config"]
 
 T = TypeVar("T")
-
-
-def read_file(path: Path, remedy: str) -> bytes:
-    """Raises `LocalError` with that remedy for a file that cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise LocalError(f"{path} cannot be read ({error.strerror})", remedy) from None
 
 
 class FileReader:
@@ -54,14 +47,6 @@ class FileReader:
             wrong = refused.fault is Fault.BAD_CIPHERTEXT
             remedy = f"Set {PASSWORD} to its password." if wrong else lost
             raise LocalError(f"{self.folder / name} does not open: {refused.detail}", remedy) from None
-
-
-def make_directory(path: Path) -> None:
-    """A folder, if there is none yet. Raises `LocalError`."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LocalError(f"{path} cannot be made ({error.strerror})", "Choose another folder.") from None
 
 
 def write_config(path: Path, config: msgspec.Struct) -> None:

@@ -1,4 +1,4 @@
-"""What a node's process does however it is called: ask for the password, log, hold its folder, say why it ended."""
+"""What a node's process does however it is called: ask for the password, log, hold its folder."""
 
 import fcntl
 import logging
@@ -14,7 +14,7 @@ import structlog
 
 from l1.ground.faults import LocalError
 
-__all__ = ["PASSWORD", "ask_password", "first_of", "hold_lock", "log_to_stderr", "write_new"]
+__all__ = ["PASSWORD", "ask_password", "hold_lock", "log_to_stderr"]
 
 PASSWORD = "INTERWARD_PASSWORD"
 
@@ -47,25 +47,6 @@ def log_to_stderr() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-
-
-def first_of(error: BaseException) -> BaseException:
-    """The first exception inside a group of them."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """A new file, synced. Raises `LocalError` when there is one already."""
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        raise LocalError(f"{path} exists already", "Choose another folder; nothing was overwritten") from None
-    with os.fdopen(file, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 @contextmanager

@@ -1,6 +1,9 @@
-"""Floor 4: what a client may ask a hospital, and how it asks. The node serves the same shapes."""
+"""Floor 4: what a client may ask a hospital, and how it asks. The node serves the same shapes.
 
-from l2.desk.desk import TOKEN_FILE, URL_FILE, Desk
-from l2.desk.problem import error_from, error_of
+    desk      the API as an object: the client's side    problem       how a refusal travels, both sides
+    words, record_words, watch_words, key_words          what is asked and answered, in JSON
+    drafts, crowds                                       entries and records in numbers, in msgpack
+    entry_words                                          an entry of a log, in words
 
-__all__ = ["Desk", "TOKEN_FILE", "URL_FILE", "error_from", "error_of"]
+Others import from these modules by name: the node, which serves these shapes, needs no client.
+"""

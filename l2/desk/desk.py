@@ -29,8 +29,6 @@ from l2.desk.watch_words import (
     TowerView,
     TowerWanted,
 )
-from l2.protocol.proof_file import proof_from_json
-from l2.protocol.proofs import EntryProof
 
 __all__ = ["TOKEN_FILE", "URL_FILE", "Desk"]
 
@@ -312,10 +310,10 @@ class Desk:
 
     # Audit
 
-    async def prove(self, wanted: words.Prove) -> EntryProof:
-        """The proof of one entry, in its canonical form; it has not been verified."""
+    async def prove(self, wanted: words.Prove) -> bytes:
+        """The proof file of one entry, as `l2.protocol.proof_file` reads it; it has not been verified."""
         fields = await self._post("/v1/audit/prove", wanted, dict[str, Any])
-        return proof_from_json((json.dumps(fields, indent=2) + "\n").encode())
+        return (json.dumps(fields, indent=2) + "\n").encode()
 
     async def audit_log(self, **filters: str) -> list[words.Entry]:
         """`filters`: channel, patient, practitioner, side, from, count."""

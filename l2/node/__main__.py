@@ -10,8 +10,11 @@ import msgspec
 import trio
 from structlog.contextvars import bind_contextvars
 
-from l1.ground.faults import LocalError, Refused
-from l1.serving import ask_password, check_url, first_of, is_of_disk, log_to_stderr, read_file, split_address
+from l1.ground.faults import LocalError, Refused, first_of
+from l1.serving.addresses import check_url, split_address
+from l1.serving.files import read_file
+from l1.serving.process import ask_password, log_to_stderr
+from l1.serving.whole import is_of_disk
 from l2.node.doctor import examine
 from l2.node.folder import PIN, Config, Folder, HsmConfig, make_folder
 from l2.node.hub.front import run_hub

@@ -15,8 +15,8 @@ from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.reader.client import Reader
 from l1.rules import state as l1_state
 from l1.rules.blocks import Header
-from l1.serving import split_address
-from l2.desk import URL_FILE, Desk
+from l1.serving.addresses import split_address
+from l2.desk.desk import URL_FILE, Desk
 from l2.node.clock import now_ms
 from l2.node.examination import examine_rows
 from l2.node.folder import Folder

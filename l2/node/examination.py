@@ -8,7 +8,8 @@ from typing import Any
 import lmdb
 
 from l1.ground.faults import LocalError
-from l1.serving import check_metas, check_pages, check_version
+from l1.serving.pages import check_metas, check_pages
+from l1.serving.schema import check_version
 from l2.node.channel_rows import ChannelRows, channels_in
 from l2.node.journalled import journalled
 from l2.node.layouts import standing_of

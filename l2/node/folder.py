@@ -23,8 +23,10 @@ from l1.ground.sealed import ENTROPY_BYTES, MODERATE, Cost, seal
 from l1.ground.signing import Context, Purpose, Signer, sign
 from l1.reader import dump_genesis, open_genesis
 from l1.rules.genesis import Genesis, chain_id
-from l1.serving import FileReader, ask_password, hold_lock, make_directory, write_config, write_new
-from l2.desk import TOKEN_FILE, URL_FILE
+from l1.serving.files import make_directory, write_new
+from l1.serving.folders import FileReader, write_config
+from l1.serving.process import ask_password, hold_lock
+from l2.desk.desk import TOKEN_FILE, URL_FILE
 from l2.link import Certificate, make_certificate
 from l2.node.bodies import Bodies
 from l2.node.clock import now_ms

@@ -4,7 +4,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from l1.ground.faults import LocalError
-from l1.serving import JournalDamaged, JournalForeign, unwritten
+from l1.serving.journal import JournalDamaged, JournalForeign, unwritten
 from l2.node.layouts import Standing
 from l2.node.overlay import Layer
 from l2.protocol.rows import REMEDY, open_row

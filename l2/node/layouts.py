@@ -13,7 +13,8 @@ import msgspec
 from l1.ground.faults import LocalError
 from l1.rules.commitment import Signed
 from l1.rules.log.leaves import join_parts
-from l1.serving import RUN_BYTES, Migration
+from l1.serving.journal import RUN_BYTES
+from l1.serving.schema import Migration
 from l2.protocol.batch import encode_batch
 from l2.protocol.rows import CHANNEL_BYTES, Damaged, batch_key, open_row, seal_row, unseal_row
 

@@ -20,7 +20,7 @@ from l1.rules import state as l1_state
 from l1.rules.blocks import SignedHeader
 from l1.rules.keys import counting_keys
 from l1.rules.transactions import CHANNEL, TLS
-from l1.serving import split_address
+from l1.serving.addresses import split_address
 from l2.link import Certificate, Credentials, Identity, Line, LineClosed, Role, Station, connect, serve, slot_of
 from l2.node import bodies
 from l2.node.hospital import Hospital

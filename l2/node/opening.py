@@ -18,7 +18,7 @@ from l1.rules.commitment import Opening, channel_id
 from l1.rules.keys import counting_keys
 from l1.rules.state import Hospital as Registered
 from l1.rules.transactions import ROOT, SEALING, Open
-from l1.serving import unhex
+from l1.serving.requests import unhex
 from l2.desk import words
 from l2.link import Line, LineClosed, Role, slot_of
 from l2.node.hospital import Hospital

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from threading import Lock
 
-from l1.serving import Row
+from l1.serving.journal import Row
 from l2.protocol.rows import CHANNEL_BYTES
 
 __all__ = ["Layer"]

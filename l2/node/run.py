@@ -28,7 +28,8 @@ from l1.rules.blocks import Header
 from l1.rules.keys import sealing_key_at
 from l1.rules.log.entries import GrantTerms
 from l1.rules.transactions import Reveal, Secret
-from l1.serving import bind, check_url, split_address
+from l1.serving.addresses import check_url, split_address
+from l1.serving.listening import bind
 from l2.link import Line
 from l2.node.api import check_token, serve_desk
 from l2.node.bodies import Bodies

@@ -21,18 +21,11 @@ import lmdb
 import trio
 
 from l1.ground.faults import LocalError
-from l1.serving import (
-    AREA_BYTES,
-    RUN_BYTES,
-    WRITE_BACK_BYTES,
-    WRITE_BACK_S,
-    JournalFile,
-    Row,
-    bring_up_to_date,
-    check_whole,
-    encode_record,
-    encode_rows,
-)
+from l1.serving.journal import RUN_BYTES, Row, encode_record, encode_rows
+from l1.serving.journal_file import JournalFile
+from l1.serving.limits import AREA_BYTES, WRITE_BACK_BYTES, WRITE_BACK_S
+from l1.serving.schema import bring_up_to_date
+from l1.serving.whole import check_whole
 from l2.node.channel_rows import ChannelRows, channels_in
 from l2.node.journalled import journal_of, journalled
 from l2.node.layouts import MIGRATIONS, STANDING, Standing, standing_of

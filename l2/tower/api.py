@@ -14,20 +14,10 @@ from starlette.routing import Route
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.ground.limits import HASH_BYTES
-from l1.serving import (
-    FIGURES_TYPE,
-    Api,
-    Endpoint,
-    Figure,
-    Parameter,
-    body_of,
-    document,
-    exposition,
-    hex_in_path,
-    json_answer,
-    number,
-    unhex,
-)
+from l1.serving.answers import json_answer
+from l1.serving.figures import FIGURES_TYPE, Figure, exposition
+from l1.serving.openapi import Api, Endpoint, Parameter, document
+from l1.serving.requests import body_of, hex_in_path, number, unhex
 from l2.protocol.answer_proof import dump_answer
 from l2.protocol.limits import HANDOVER_BYTES_MAX
 from l2.tower.rows import Answer, Stand, side_key

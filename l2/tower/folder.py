@@ -18,7 +18,9 @@ from l1.ground.signing import PrivateKey
 from l1.reader import HeaderFile, dump_genesis, open_genesis
 from l1.rules.genesis import Genesis
 from l1.rules.transactions import account_of
-from l1.serving import FileReader, hold_lock, make_directory, write_config, write_new
+from l1.serving.files import make_directory, write_new
+from l1.serving.folders import FileReader, write_config
+from l1.serving.process import hold_lock
 from l2.tower.store import TowerStore
 from l2.vigil import URL_FILE
 

@@ -9,7 +9,7 @@ import structlog
 import trio
 
 from l1.reader import ChainUnreachable, Reader
-from l1.serving import bind, serve
+from l1.serving.listening import bind, serve
 from l2.tower.api import make_app
 from l2.tower.folder import Folder
 from l2.tower.tower import Tower

@@ -14,7 +14,8 @@ import lmdb
 
 from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
-from l1.serving import Migration, bring_up_to_date, check_whole
+from l1.serving.schema import Migration, bring_up_to_date
+from l1.serving.whole import check_whole
 from l2.protocol.rows import seal_row, unseal_row
 from l2.tower.rows import Answer, Held, Known, decode_answer_row, decode_held, decode_known, watched_key
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from client.later import loaded
 from l1.node import api as chain
-from l1.serving import reference_page
+from l1.serving.openapi import reference_page
 from l2.node.api import openapi as hospital_openapi
 from l2.node.api.endpoints import ENDPOINTS as HOSPITAL_ENDPOINTS
 from l2.tower import api as tower
@@ -94,7 +95,7 @@ def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Comman
     yield path, command
     if isinstance(command, click.Group):
         for name, part in command.commands.items():
-            yield from _walk(part, f"{path} {name}")
+            yield from _walk(loaded(part), f"{path} {name}")
 
 
 def chain_api() -> str:

@@ -22,7 +22,7 @@ from l1.ground.signing import Signer
 from l1.reader.client import Reader
 from l1.reader.light import Included
 from l1.rules.transactions import Action, decode_transaction
-from l1.serving import Row
+from l1.serving.journal import Row
 from l2.node.hub import workers
 from l2.node.store import ChannelStore
 

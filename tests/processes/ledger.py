@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from client.demo.world import Hospital
 from l1.rules.commitment import decode_commitment
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.node.examination import looking_into
 from l2.protocol.batch import decode_batch
 from l2.protocol.rows import batch_key

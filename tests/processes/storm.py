@@ -16,7 +16,7 @@ from client.demo.workload import indices_of
 from client.demo.world import Hospital, World, open_world
 from l1.ground.faults import LocalError, Refused
 from l1.ground.hashing import digest
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from tests.processes.hospitals import both_open, consents, grants, open_channel
 from tests.processes.ledger import Ledger
 from tests.processes.proxy import Wire, open_wire

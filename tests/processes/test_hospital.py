@@ -15,7 +15,8 @@ from client.demo.play import GIFT
 from client.demo.world import Hospital, World, open_world, wait_until
 from client.processes import run_once
 from l1.ground.faults import LocalError, Refused
-from l2.desk import Desk, words
+from l2.desk import words
+from l2.desk.desk import Desk
 from tests.processes.hospitals import both_open, consents, fails, open_channel, pair, run_arguments
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from l1.serving import bind, serve
+from l1.serving.listening import bind, serve
 from l2.desk import words
 from l2.node.folder import Begun, Config, Folder
 from l2.node.hub import relay as module

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import HANDLE_BYTES, HASH_BYTES, SIZE_MAX
-from l1.serving import body_of, hex_in_path, unhex
+from l1.serving.requests import body_of, hex_in_path, unhex
 from l2.desk import words
 
 __all__ = [

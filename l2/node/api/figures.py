@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from l1.serving import Figure, exposition
+from l1.serving.figures import Figure, exposition
 from l2.node.hospital import Hospital
 from l2.node.views import void_count
 from l2.protocol.channel import Channel

@@ -12,7 +12,9 @@ from starlette.responses import Response, StreamingResponse
 
 from l1.ground.faults import Fault, LocalError, require
 from l1.ground.limits import ACCOUNT_BYTES, HANDLE_BYTES, SIZE_MAX, TIME_MS_MAX
-from l1.serving import FIGURES_TYPE, body_of, hex_in_path, json_answer, number, unhex
+from l1.serving.answers import json_answer
+from l1.serving.figures import FIGURES_TYPE
+from l1.serving.requests import body_of, hex_in_path, number, unhex
 from l2.desk import watch_words, words
 from l2.desk.crowds import CROWD_BYTES_MAX, NAME_CHARS_MAX, decode_crowd
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts

@@ -6,7 +6,8 @@ from starlette.responses import Response
 from l1.ground.faults import Fault, require
 from l1.ground.limits import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, TIME_MS_MAX
 from l1.rules.transactions import KEY_KINDS, RECOVERY
-from l1.serving import json_answer, number
+from l1.serving.answers import json_answer
+from l1.serving.requests import number
 from l2.desk import key_words
 from l2.node.affected import affected
 from l2.node.api.asking import asked

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.reader.transport import ChainUnreachable
-from l2.desk import error_of
+from l2.desk.problem import error_of
 from l2.node.store import disk_failed
 
 __all__ = ["HANDLERS", "on_failed_disk", "refusal"]

@@ -15,7 +15,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.serving import body_of, json_answer, serve
+from l1.serving.answers import json_answer
+from l1.serving.listening import serve
+from l1.serving.requests import body_of
 from l2.node.api.endpoints import ENDPOINTS, Endpoint
 from l2.node.api.handlers import Handlers
 from l2.node.api.openapi import document

@@ -16,7 +16,8 @@ import lmdb
 
 from l1.ground.codec import encode
 from l1.ground.faults import LocalError, Refused
-from l1.serving import bring_up_to_date, check_whole
+from l1.serving.schema import bring_up_to_date
+from l1.serving.whole import check_whole
 from l2.node.bodies.entropy import Entropy
 from l2.node.bodies.ring import Ring, decode_ring
 from l2.node.layouts import index_migrations

@@ -18,7 +18,8 @@ import structlog
 import trio
 
 from l1.ground.faults import LocalError
-from l1.serving import bind, serve, split_address
+from l1.serving.addresses import split_address
+from l1.serving.listening import bind, serve
 from l2.node.bodies import Bodies
 from l2.node.folder import BODIES, Begun, Folder
 from l2.node.hub.arranging import arrange

@@ -23,7 +23,9 @@ from starlette.types import Receive, Scope, Send
 
 from l1.ground.faults import LocalError, Refused
 from l1.ground.limits import HASH_BYTES, SIZE_MAX
-from l1.serving import FIGURES_TYPE, body_of, json_answer, number
+from l1.serving.answers import json_answer
+from l1.serving.figures import FIGURES_TYPE
+from l1.serving.requests import body_of, number
 from l2.desk import words
 from l2.desk.problem import error_from
 from l2.desk.watch_words import ProofShown

@@ -20,7 +20,8 @@ import trio
 
 from l1.ground.faults import LocalError
 from l1.reader.backoff import Backoff
-from l1.serving import PASSWORD, hold_lock, is_of_disk
+from l1.serving.process import PASSWORD, hold_lock
+from l1.serving.whole import is_of_disk
 from l2.desk import words
 from l2.node.clock import now_ms
 from l2.node.folder import PIN, Folder

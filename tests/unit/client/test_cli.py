@@ -9,11 +9,12 @@ import click
 import pytest
 
 from client.cli import interward
-from client.output import CheckFailed, end_with, rows_table
+from client.ending import CheckFailed, end_with
+from client.later import loaded
+from client.output import rows_table
 from client.units import codes, date_ms, duration_ms
 from l1.ground.codes import PurposeOfUse
-from l1.ground.faults import Fault, LocalError, Refused
-from l1.serving import first_of
+from l1.ground.faults import Fault, LocalError, Refused, first_of
 
 VERBS = {
     "demo": [],
@@ -34,14 +35,14 @@ def every_command(command: click.Command, path: tuple[str, ...] = ()) -> list[tu
     found = [(path, command)]
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
-            found += every_command(below, (*path, name))
+            found += every_command(loaded(below), (*path, name))
     return found
 
 
 def test_nouns_and_verbs_are_those_of_the_reference() -> None:
     assert set(interward.commands) == set(VERBS)
     for noun, verbs in VERBS.items():
-        command = interward.commands[noun]
+        command = loaded(interward.commands[noun])
         assert set(command.commands if isinstance(command, click.Group) else []) == set(verbs)
 
 

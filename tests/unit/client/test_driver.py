@@ -10,7 +10,7 @@ from client.demo.encounters import Encounter
 from client.demo.workload import STAND_IN, Workload, indices_of
 from client.driver import CUSTODIAN, RECIPIENT, Driver
 from l1.ground.faults import Refused
-from l2.desk import Desk
+from l2.desk.desk import Desk
 from l2.desk.drafts import AccessDraft, Draft, GrantDraft, ReceiptDraft, RequestDraft, RevokeDraft
 from l2.desk.words import Latency, RefusedDraft, Written
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from client.output import printable
+from client.ending import printable
 from client.records.files import find_files, read_pieces
 from client.records.folders import place_part, plain_path, write_manifest, write_part
 from client.records.summary import summarise

@@ -14,7 +14,7 @@ from l1.node.api import ENDPOINTS
 from l1.node.handlers import Handlers
 from l1.rules.blocks import decode_block
 from l1.rules.transactions import transaction_id
-from l1.serving import body_of
+from l1.serving.requests import body_of
 from tests.idle import all_idle
 from tests.unit.l1.world import ALICE, BOB, TOTAL, Clock, account, asking, gift, open_chain, propose
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from l1.serving import JournalDamaged, JournalFile, JournalForeign, Record, encode_record, encode_rows, unwritten
-from l1.serving.journal import PAGE_BYTES
+from l1.serving.journal import PAGE_BYTES, JournalDamaged, JournalForeign, Record, encode_record, encode_rows, unwritten
+from l1.serving.journal_file import JournalFile
 
 AREA = 4 * PAGE_BYTES
 OLD, RUN, OTHER = (bytes([at]) * 16 for at in (1, 2, 3))

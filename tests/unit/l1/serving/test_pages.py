@@ -9,8 +9,8 @@ import lmdb
 import pytest
 
 from l1.ground.faults import LocalError
-from l1.serving import check_pages, check_whole
-from l1.serving.pages import PAGE_BYTES
+from l1.serving.pages import PAGE_BYTES, check_pages
+from l1.serving.whole import check_whole
 
 HARMS = 120
 Rows = dict[bytes, bytes]

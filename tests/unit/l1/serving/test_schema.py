@@ -7,7 +7,7 @@ import lmdb
 import pytest
 
 from l1.ground.faults import LocalError
-from l1.serving import bring_up_to_date
+from l1.serving.schema import bring_up_to_date
 
 NAMES = ("meta", "rows")
 

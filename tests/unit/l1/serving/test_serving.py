@@ -9,7 +9,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.serving import Figure, bind, exposition, number, serve, unhex
+from l1.serving.figures import Figure, exposition
+from l1.serving.listening import bind, serve
+from l1.serving.requests import number, unhex
 
 
 def asking(query: bytes) -> Request:

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.desk import TOKEN_FILE, URL_FILE, Desk, error_of
+from l2.desk.desk import TOKEN_FILE, URL_FILE, Desk
 from l2.desk.drafts import WithdrawDraft, encode_drafts
+from l2.desk.problem import error_of
 from l2.desk.words import CloseChannel, OpenChannel
 
 Answer = Callable[[httpx.Request], httpx.Response]

@@ -3,7 +3,7 @@
 import pytest
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l2.desk import error_from, error_of
+from l2.desk.problem import error_from, error_of
 
 
 @pytest.mark.parametrize("fault", list(Fault))

@@ -36,4 +36,4 @@ def say(hush: str) -> bytes:
 
 def test_a_node_logs_nothing_of_an_odd_header() -> None:
     assert b"UserWarning" in say("")  # or else there is nothing to hush
-    assert say("from l1.serving import log_to_stderr; log_to_stderr()") == b""
+    assert say("from l1.serving.process import log_to_stderr; log_to_stderr()") == b""

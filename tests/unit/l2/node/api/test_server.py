@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from l1.ground.faults import Fault, LocalError, Refused
-from l1.serving import bind
+from l1.serving.listening import bind
 from l2.desk import words
 from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, AccessDraft, Draft, RevokeDraft, encode_drafts
 from l2.node.api.asking import WORD_BYTES_MAX

@@ -14,8 +14,9 @@ from l1.ground.sealed import Cost
 from l1.reader import Reader, dump_genesis
 from l1.rules import state as l1_state
 from l1.rules.log.entries import Access, AccessTerms, Consent, ConsentTerms, Grant, GrantTerms, Revoke
-from l1.serving import bind
-from l2.desk import Desk, words
+from l1.serving.listening import bind
+from l2.desk import words
+from l2.desk.desk import Desk
 from l2.desk.drafts import Draft
 from l2.node.api import make_app, serve_desk
 from l2.node.bodies import Bodies

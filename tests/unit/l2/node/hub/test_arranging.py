@@ -10,7 +10,7 @@ import pytest
 
 from l1.ground.faults import LocalError
 from l1.ground.hashing import digest
-from l1.serving import hold_lock
+from l1.serving.process import hold_lock
 from l2.node.folder import Folder
 from l2.node.hub import arranging
 from l2.node.hub.arranging import arrange
