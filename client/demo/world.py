@@ -191,9 +191,9 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(folder: Path) -> AsyncIterator[World]:
+async def open_world(folder: Path, kind: type[World] = World) -> AsyncIterator[World]:
     """A world in an empty folder, taken down on the way out."""
-    world = World(folder)
+    world = kind(folder)
     try:
         yield world
     finally:

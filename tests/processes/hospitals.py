@@ -10,12 +10,13 @@ from pathlib import Path
 from client.demo.play import GIFT
 from client.demo.records import BOND, DEPOSIT
 from client.demo.workload import indices_of
-from client.demo.world import Hospital, World, open_world, wait_until
+from client.demo.world import Hospital, World, wait_until
 from l1.ground.codes import Label, MediaType, RecordClass, mask
 from l1.ground.faults import LocalError, Refused
 from l1.ground.hashing import digest
 from l2.desk import words
 from l2.desk.drafts import ConsentDraft, Draft, GrantDraft
+from tests.processes.worlds import open_world
 
 __all__ = [
     "both_open",

@@ -22,11 +22,12 @@ import trio
 
 from client.demo.play import GIFT
 from client.demo.records import permit_all
-from client.demo.world import Hospital, now_ms, open_world, wait_until
+from client.demo.world import Hospital, now_ms, wait_until
 from l1.ground.faults import LocalError, Refused
 from l2.desk import words
 from tests.processes.hospitals import both_open, open_channel
 from tests.processes.proxy import open_wire
+from tests.processes.worlds import open_world
 
 __all__ = ["Killed", "carry_under_kills"]
 

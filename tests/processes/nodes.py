@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.processes.cheap import cheaply
+
 NODE = [sys.executable, "-m", "l1.node"]
 PASSWORD = "correct horse"
 START_S = 60.0  # for a process to be ready; a slow machine needs a few
@@ -22,8 +24,8 @@ def environment(password: str = PASSWORD) -> dict[str, str]:
 
 
 def init(folder: Path, *options: str) -> None:
-    arguments = [*NODE, "init", "--folder", str(folder), "--name", "test", "--block-ms", "20", *options]
-    subprocess.run(arguments, env=environment(), check=True, timeout=START_S)
+    arguments = cheaply("l1.node", "init", "--folder", str(folder), "--name", "test", "--block-ms", "20", *options)
+    subprocess.run([sys.executable, "-m", *arguments], env=environment(), check=True, timeout=START_S)
 
 
 class Node:

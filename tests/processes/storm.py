@@ -13,13 +13,14 @@ import trio
 
 from client.demo.play import GIFT
 from client.demo.workload import indices_of
-from client.demo.world import Hospital, World, open_world
+from client.demo.world import Hospital, World
 from l1.ground.faults import LocalError, Refused
 from l1.ground.hashing import digest
 from l2.desk.desk import Desk
 from tests.processes.hospitals import both_open, consents, grants, open_channel
 from tests.processes.ledger import Ledger
 from tests.processes.proxy import Wire, open_wire
+from tests.processes.worlds import open_world
 
 __all__ = ["Storm", "open_storm", "report"]
 

@@ -18,9 +18,10 @@ from statistics import median
 import trio
 
 from client.demo.play import GIFT
-from client.demo.world import Hospital, open_world, wait_until
+from client.demo.world import Hospital, wait_until
 from l2.desk.drafts import encode_drafts
 from tests.processes.hospitals import both_open, consents, open_channel
+from tests.processes.worlds import open_world
 
 __all__ = ["Beside", "write_beside_a_stuck_peer"]
 

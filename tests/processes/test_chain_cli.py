@@ -16,6 +16,7 @@ from l1.ground.signing import Context, PrivateKey, Purpose, sign
 from l1.reader import load_genesis
 from l1.rules.genesis import chain_id
 from l1.rules.transactions import account_of
+from tests.processes.nodes import init
 
 PASSWORD = {"INTERWARD_PASSWORD": "correct horse"}
 
@@ -34,8 +35,7 @@ def told(*words: object) -> Any:
 
 @pytest.fixture
 async def chain(tmp_path: Path) -> AsyncIterator[Node]:
-    made = interward("chain", "init", "--folder", tmp_path / "chain", "--name", "test", "--heartbeat-ms", 200)
-    assert made.returncode == 0, made.stderr
+    init(tmp_path / "chain", "--heartbeat-ms", "200")
     arguments = ["l1.node", "run", "--folder", str(tmp_path / "chain"), "--port", "0"]
     node = await start_node("chain", arguments, log=tmp_path / "chain.log", environment=PASSWORD)
     yield node

@@ -9,10 +9,11 @@ import pytest
 import trio
 
 from client.demo.play import GIFT
-from client.demo.world import Hospital, open_world, wait_until
+from client.demo.world import Hospital, wait_until
 from l1.ground.codes import RecordClass
 from l2.desk import words
 from tests.processes.hospitals import consented, open_channel
+from tests.processes.worlds import open_world
 
 pytestmark = pytest.mark.slow
 

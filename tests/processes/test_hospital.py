@@ -12,12 +12,14 @@ import pytest
 import trio
 
 from client.demo.play import GIFT
-from client.demo.world import Hospital, World, open_world, wait_until
+from client.demo.world import Hospital, World, wait_until
 from client.processes import run_once
 from l1.ground.faults import LocalError, Refused
 from l2.desk import words
 from l2.desk.desk import Desk
+from tests.processes.cheap import cheaply
 from tests.processes.hospitals import both_open, consents, fails, open_channel, pair, run_arguments
+from tests.processes.worlds import open_world
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +31,11 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hospital's folder on which nothing has run yet; no node of its chain runs."""
     folder = tmp_path_factory.mktemp("made")
-    chain = ["l1.node", "init", "--folder", str(folder / "chain"), "--name", "test"]
+    chain = cheaply("l1.node", "init", "--folder", str(folder / "chain"), "--name", "test")
     assert fails(chain, PASSWORD) == (0, "")
     genesis = str(folder / "chain" / "genesis.json")
     words_ = ["--chain-url", NOWHERE, "--genesis", genesis, "--listen", "127.0.0.1:0", "--desk", "127.0.0.1:0"]
-    assert fails(["l2.node", "init", "--folder", str(folder / "A"), "--name", "A", *words_], PASSWORD) == (0, "")
+    assert fails(cheaply("l2.node", "init", "--folder", str(folder / "A"), "--name", "A", *words_), PASSWORD) == (0, "")
     return folder / "A"
 
 
@@ -68,7 +70,7 @@ def other_certificate(folder: Path) -> None:
     """The certificate of somebody else's key: genuine, and not ours."""
     other = folder.parent / "other"
     words_ = ["--chain-url", NOWHERE, "--genesis", str(folder / "genesis.json")]
-    assert fails(["l2.node", "init", "--folder", str(other), "--name", "other", *words_], PASSWORD) == (0, "")
+    assert fails(cheaply("l2.node", "init", "--folder", str(other), "--name", "other", *words_), PASSWORD) == (0, "")
     shutil.copy(other / "certificate.pem", folder / "certificate.pem")
 
 

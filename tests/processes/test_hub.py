@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from client.demo.play import GIFT
-from client.demo.world import Hospital, World, open_world, wait_until
+from client.demo.world import Hospital, World, wait_until
 from client.processes import run_once
 from l1.ground.codes import RecordClass
 from l1.ground.faults import Fault, LocalError, Refused
@@ -24,6 +24,7 @@ from l2.desk.key_words import Rotate
 from l2.desk.watch_words import TowerWanted
 from l2.node.parts import Part, lock_of, stores_in
 from tests.processes.hospitals import UNTIL_MS, both_open, consented, consents, fails, open_channel, run_arguments
+from tests.processes.worlds import open_world
 
 pytestmark = pytest.mark.slow
 

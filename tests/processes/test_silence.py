@@ -6,10 +6,11 @@ import pytest
 import trio
 
 from client.demo.play import GIFT
-from client.demo.world import Hospital, World, open_world, wait_until
+from client.demo.world import Hospital, World, wait_until
 from tests.processes.hospitals import both_open, consents, open_channel, run_arguments
 from tests.processes.proxy import open_wire
 from tests.processes.stuck import write_beside_a_stuck_peer
+from tests.processes.worlds import open_world
 
 pytestmark = pytest.mark.slow
 

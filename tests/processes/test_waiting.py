@@ -9,6 +9,7 @@ from client.processes import run_once
 from l1.ground.faults import LocalError, Refused
 from l1.reader.answers import StatusAnswer
 from l1.reader.transport import Transport
+from tests.processes.cheap import cheaply
 from tests.processes.hospitals import both_open, consents, open_channel, pair
 
 pytestmark = pytest.mark.slow
@@ -70,7 +71,7 @@ async def test_a_follower_waits_for_its_source_and_knows_another_chain(tmp_path:
         await wait_until("the follower has blocks", has_followed, 60)
         await world.chain.stop()
         await run_once(
-            ["l1.node", "init", "--folder", str(tmp_path / "other"), "--name", "other", "--block-ms", "50"],
+            cheaply("l1.node", "init", "--folder", str(tmp_path / "other"), "--name", "other", "--block-ms", "50"),
             log=world.log("other"),
             environment=world.environment,
         )

@@ -11,11 +11,12 @@ import trio
 
 from client.demo.play import GIFT
 from client.demo.records import BOND, DEPOSIT, permit_all
-from client.demo.world import Hospital, World, now_ms, open_world, wait_until
+from client.demo.world import Hospital, World, now_ms, wait_until
 from l1.ground.faults import LocalError, Refused
 from l1.rules.evidence import Charge
 from l2.desk import words
 from tests.processes.hospitals import both_open, open_channel, run_arguments
+from tests.processes.worlds import open_world
 
 pytestmark = pytest.mark.slow
 
