@@ -84,9 +84,12 @@ async def after_close(folder: Path) -> Result:
 @hospital_option
 async def prove(*, entry: int, to: Path | None, side: str, wanted: str | None, folder: Path) -> Result:
     """Write a proof that ENTRY stands in a log. It shows the entry's private part: give it to an auditor only."""
+    from l2.protocol.proof_file import proof_from_json
+
     async with Desk.of_folder(folder) as desk:
         view = await find_channel(desk, wanted)
         content = await desk.prove(Prove(channel=view.id, side=cast(Side, side), index=entry))
+    proof_from_json(content)  # what an auditor could not read is not written
     file = to or Path(f"proof-{entry}.json")
     _write(file, content)
     data = {"file": str(file), "channel": view.id, "index": entry, "bytes": len(content)}
