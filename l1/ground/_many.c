@@ -170,61 +170,83 @@ static PyObject *leaf_hashes(PyObject *module, PyObject *args)
     return made;
 }
 
-/* An array of the `count` parts that stand from one place to another. */
-static PyObject *array_of(const unsigned char *from, const unsigned char *to, Py_ssize_t count)
+/* An array of these parts. */
+static PyObject *array_of(const struct text *parts, Py_ssize_t count)
 {
     unsigned char head[3] = {0xdc, (unsigned char)(count >> 8), (unsigned char)count};
-    Py_ssize_t taken = 3, size = to - from;
+    Py_ssize_t taken = 3, size = 0;
     if (count < 16) {
         head[0] = (unsigned char)(0x90 | count);
         taken = 1;
     }
+    for (Py_ssize_t at = 0; at < count; at++)
+        size += parts[at].size;
     PyObject *made = PyBytes_FromStringAndSize(NULL, taken + size);
-    if (made != NULL) {
-        memcpy(PyBytes_AS_STRING(made), head, (size_t)taken);
-        memcpy(PyBytes_AS_STRING(made) + taken, from, (size_t)size);
+    if (made == NULL)
+        return NULL;
+    char *to = PyBytes_AS_STRING(made);
+    memcpy(to, head, (size_t)taken);
+    to += taken;
+    for (Py_ssize_t at = 0; at < count; at++) {
+        memcpy(to, parts[at].bytes, (size_t)parts[at].size);
+        to += parts[at].size;
     }
     return made;
 }
 
-static PyObject *slice(struct parts rest, Py_ssize_t start, Py_ssize_t stop)
+/* Cuts entries off until all that are wanted are found: their public parts, and how many private ones. -1 with an
+ * exception if they are not all there, in rising order. */
+static Py_ssize_t find_parts(struct parts rest, PyObject *wanted, struct text *publics, struct text *privates)
 {
-    Py_ssize_t count = cut_headers(&rest), hidden = 0;
+    Py_ssize_t count = cut_headers(&rest), hidden = 0, at = 0;
     if (count < 0)
-        return NULL;
-    if (start < 0 || stop < start || stop > count) {
-        PyErr_SetString(PyExc_IndexError, "there are not so many parts");
-        return NULL;
+        return -1;
+    for (Py_ssize_t number = 0; number < PySequence_Fast_GET_SIZE(wanted); number++) {
+        Py_ssize_t index = PyNumber_AsSsize_t(PySequence_Fast_GET_ITEM(wanted, number), PyExc_IndexError);
+        if (index == -1 && PyErr_Occurred())
+            return -1;
+        if (index < at || index >= count) {
+            PyErr_SetString(PyExc_IndexError, "there are no such parts, or not in this order");
+            return -1;
+        }
+        for (; at <= index; at++)
+            if (!cut_entry(&rest, &publics[number], &privates[hidden]))
+                return -1;
+        hidden += privates[hidden].size > 0;
     }
-    struct parts from = rest;
-    for (Py_ssize_t at = 0; at < stop; at++) {
-        struct text public, private;
-        if (at == start)
-            from = rest;
-        if (!cut_entry(&rest, &public, &private))
-            return NULL;
-        hidden += at >= start && private.size;
-    }
-    if (start == stop)
-        from = rest;
-    PyObject *publics = array_of(from.publics.bytes, rest.publics.bytes, stop - start);
-    PyObject *privates = array_of(from.privates.bytes, rest.privates.bytes, hidden);
-    if (publics != NULL && privates != NULL)
-        return Py_BuildValue("(NN)", publics, privates);
-    Py_XDECREF(publics);
-    Py_XDECREF(privates);
-    return NULL;
+    return hidden;
 }
 
-static PyObject *slice_parts(PyObject *module, PyObject *args)
+static PyObject *pick(struct parts rest, PyObject *wanted)
+{
+    Py_ssize_t count = PySequence_Fast_GET_SIZE(wanted);
+    struct text *found = PyMem_New(struct text, 2 * count + 1);
+    if (found == NULL)
+        return PyErr_NoMemory();
+    PyObject *made = NULL;
+    Py_ssize_t hidden = find_parts(rest, wanted, found, found + count);
+    if (hidden >= 0) {
+        PyObject *publics = array_of(found, count), *privates = array_of(found + count, hidden);
+        if (publics != NULL && privates != NULL)
+            made = PyTuple_Pack(2, publics, privates);
+        Py_XDECREF(publics);
+        Py_XDECREF(privates);
+    }
+    PyMem_Free(found);
+    return made;
+}
+
+static PyObject *pick_parts(PyObject *module, PyObject *args)
 {
     Py_buffer publics, privates;
     unsigned int with_private;
-    Py_ssize_t start, stop;
-    if (!PyArg_ParseTuple(args, "y*y*Inn", &publics, &privates, &with_private, &start, &stop))
+    PyObject *indices;
+    if (!PyArg_ParseTuple(args, "y*y*IO", &publics, &privates, &with_private, &indices))
         return NULL;
-    struct parts parts = {text_of(&publics), text_of(&privates), with_private};
-    PyObject *made = slice(parts, start, stop);
+    PyObject *made = NULL, *wanted = PySequence_Fast(indices, "a sequence is wanted");
+    if (wanted != NULL)
+        made = pick((struct parts){text_of(&publics), text_of(&privates), with_private}, wanted);
+    Py_XDECREF(wanted);
     PyBuffer_Release(&publics);
     PyBuffer_Release(&privates);
     return made;
@@ -262,7 +284,7 @@ static PyObject *node_hashes(PyObject *module, PyObject *row)
 static PyMethodDef methods[] = {
     {"leaf_hashes", leaf_hashes, METH_VARARGS, NULL},
     {"node_hashes", node_hashes, METH_O, NULL},
-    {"slice_parts", slice_parts, METH_VARARGS, NULL},
+    {"pick_parts", pick_parts, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -7,6 +7,7 @@ hand at installation, `_many.c` does the same (docs/decisions/hashes-in-c.md). N
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
 
 import msgspec
 
@@ -17,7 +18,7 @@ try:
 except ImportError:
     in_c = None  # type: ignore[assignment]
 
-__all__ = ["IN_C", "cut_parts", "join_parts", "leaf_hashes", "node_hashes", "slice_parts"]
+__all__ = ["IN_C", "cut_parts", "join_parts", "leaf_hashes", "node_hashes", "pick_parts"]
 
 IN_C = in_c is not None
 
@@ -61,14 +62,14 @@ def leaf_hashes_in_python(publics: bytes, privates: bytes, salts: bytes, with_pr
     ]
 
 
-def slice_parts_in_python(
-    publics: bytes, privates: bytes, with_private: int, start: int, stop: int
+def pick_parts_in_python(
+    publics: bytes, privates: bytes, with_private: int, indices: Sequence[int]
 ) -> tuple[bytes, bytes]:
-    """Those of the parts, as if they stood alone. Raises `IndexError` if there are not so many."""
+    """Those of the parts, as if they stood alone. Raises `IndexError` unless they are there, and in rising order."""
     each, hidden = _cut_kept(publics, privates, with_private)
-    if not 0 <= start <= stop <= len(each):
-        raise IndexError("there are not so many parts")
-    return join_parts(each[start:stop], hidden[start:stop])
+    if not all(before < index for before, index in pairwise((-1, *indices))) or (indices and indices[-1] >= len(each)):
+        raise IndexError("there are no such parts, or not in this order")
+    return join_parts([each[at] for at in indices], [hidden[at] for at in indices])
 
 
 def join_parts(publics: Sequence[bytes], privates: Sequence[bytes]) -> tuple[bytes, bytes]:
@@ -88,4 +89,4 @@ def node_hashes_in_python(row: Sequence[bytes]) -> list[bytes]:
 
 leaf_hashes = in_c.leaf_hashes if IN_C else leaf_hashes_in_python
 node_hashes = in_c.node_hashes if IN_C else node_hashes_in_python
-slice_parts = in_c.slice_parts if IN_C else slice_parts_in_python
+pick_parts = in_c.pick_parts if IN_C else pick_parts_in_python

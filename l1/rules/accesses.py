@@ -4,6 +4,7 @@ The rule is the fold's own (`judge_access`), asked of a standing in which only t
 shown can only acquit. Rules JUDGE-6 and JUDGE-7 of docs/spec/disputes.md.
 """
 
+from collections.abc import Sequence
 from typing import Any, NoReturn, cast
 
 from l1.ground.faults import Fault, Refused, require
@@ -105,7 +106,7 @@ def _named(evidence: AccessShown, head: Head, access: Access, terms: Terms | Non
     return CHARGES[reason]
 
 
-def _nothing_else(_side: int, _index: int) -> NoReturn:
+def _nothing_else(_side: int, _indices: Sequence[int]) -> NoReturn:
     raise Refused(Fault.EVIDENCE_PROVES_NOTHING, "an entry is missing")
 
 

@@ -203,7 +203,7 @@ class _Again:
         self._held = held
         secret = held.me.secret
         self._readers = (LogReader(rows, 0, Salts(secret, 0)), LogReader(rows, 1, Salts(secret, 1)))
-        self._fold = Fold(lambda side, index: self._readers[side].entry(index))
+        self._fold = Fold(lambda side, indices: self._readers[side].entries(indices))
         self.frontiers = [Frontier(), Frontier()]
         self._agree = True  # every commitment says what its log says
 

@@ -19,7 +19,7 @@ from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Context, Purpose, Signer, sign
 from l1.rules import state as l1_state
 from l1.rules.commitment import Commitment, Opening, Signed, channel_id, decode_commitment, sign_shape
-from l1.rules.log.entries import Entry, Seen, Terms
+from l1.rules.log.entries import Entry, Seen
 from l1.rules.log.fold import Fold
 from l1.rules.log.marks import CONSENT, GRANT, HAS_ENDED, KIND
 from l2.protocol.batch import Salts
@@ -300,10 +300,7 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     context = Context(chain=chain, channel=channel_id(row.opening))
     readers = (LogReader(rows, 0, Salts(me.secret, 0)), LogReader(rows, 1, Salts(me.secret, 1)))
 
-    def read(side: int, index: int) -> tuple[Entry, Terms | None]:
-        return readers[side].entry(index)
-
-    fold = Fold(read)
+    fold = Fold(lambda side, indices: readers[side].entries(indices))
     heads = (_load_log(rows, fold, 0), _load_log(rows, fold, 1))
     fold.catch_up(0)
     fold.catch_up(1)

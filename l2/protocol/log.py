@@ -4,14 +4,15 @@ Batches are stored as they travelled. Of the tree only every eighth level is sto
 most 256 entries or nodes when a proof needs it, so the tree costs an eighth of a byte per entry on disk.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from l1.ground.many import node_hashes
 from l1.ground.merkle import Frontier
-from l1.rules.log.entries import TERMS_OF, Entry, Terms
-from l1.rules.log.leaves import decode_one, decode_parts, leaf_hashes, slice_parts
+from l1.rules.log.entries import Entry, Terms
+from l1.rules.log.leaves import decode_stored, leaf_hashes, pick_parts
 from l2.protocol.batch import Batch, Salts, open_stored
 from l2.protocol.limits import BATCHES_KEPT, SALT_BLOCK, TILE_LEVELS, WHOLE_BATCHES_KEPT
 from l2.protocol.rows import Damaged, Rows, batch_key, node_key, number_of
@@ -26,9 +27,9 @@ class _Stored(NamedTuple):
     end: int
     batch: Batch
 
-    def parts(self, start: int, end: int) -> tuple[bytes, bytes]:
-        """Those of the entries start .. end of the log."""
-        return slice_parts(self.batch.publics, self.batch.privates, start - self.first, end - self.first)
+    def parts(self, indices: Sequence[int]) -> tuple[bytes, bytes]:
+        """Those of these entries of the log."""
+        return pick_parts(self.batch.publics, self.batch.privates, [index - self.first for index in indices])
 
 
 class LogReader:
@@ -71,9 +72,8 @@ class LogReader:
 
     def _decode(self, first: int) -> tuple[Batch, list[Entry], list[Terms | None]]:
         batch = self._find(first).batch
-        entries, terms = decode_parts(batch.publics, batch.privates)
-        following = iter(terms)
-        return batch, entries, [next(following) if type(entry) in TERMS_OF else None for entry in entries]
+        decoded = decode_stored(batch.publics, batch.privates)
+        return batch, [entry for entry, _ in decoded], [terms for _, terms in decoded]
 
     def batch(self, first: int) -> tuple[Batch, list[Entry], list[Terms | None]]:
         """A whole stored batch, decoded: message, entries, and their terms or None."""
@@ -84,12 +84,24 @@ class LogReader:
         return self._find(first).batch
 
     def entry(self, index: int) -> tuple[Entry, Terms | None]:
-        return decode_one(*self.parts(index))
+        (found,) = self.entries((index,))
+        return found
+
+    def entries(self, indices: Sequence[int]) -> list[tuple[Entry, Terms | None]]:
+        """Entries in the order of the log. Those of one batch cost little more than one of it."""
+        found: list[tuple[Entry, Terms | None]] = []
+        at = 0
+        while at < len(indices):
+            stored = self._find(indices[at])
+            upto = bisect_left(indices, stored.end, at)
+            found += decode_stored(*stored.parts(indices[at:upto]))
+            at = upto
+        return found
 
     def parts(self, index: int) -> tuple[bytes, bytes]:
         """Public and private part of an entry, as they stand in the log."""
         stored = self._find(index)
-        public, private = stored.parts(index, index + 1)
+        public, private = stored.parts((index,))
         return public[1:], private[1:]  # without the headers of their arrays
 
     def forget(self) -> None:
@@ -104,7 +116,7 @@ class LogReader:
         while start < end:
             stored = self._find(start)
             upto = min(end, stored.end)
-            found += leaf_hashes(*stored.parts(start, upto), self.salts.span(start, upto - start))
+            found += leaf_hashes(*stored.parts(range(start, upto)), self.salts.span(start, upto - start))
             start = upto
         return found
 

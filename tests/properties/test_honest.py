@@ -39,7 +39,7 @@ class Writers:
 
     def __init__(self, honest: tuple[bool, bool]) -> None:
         self.story, self.honest = Story(), honest
-        self.fold = Fold(lambda side, index: self.story.logs[side].entry(index))
+        self.fold = Fold(lambda side, indices: [self.story.logs[side].entry(index) for index in indices])
         self.signed: tuple[list[Signed], list[Signed]] = ([], [])
         self.voids: list[tuple[int, int, Void]] = []
 

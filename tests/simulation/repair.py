@@ -30,7 +30,7 @@ def is_hurt(rows: MemoryRows, me: Me, chain: bytes) -> str | None:
 def read_again(held: Channel, rows: MemoryRows) -> bool:
     """Whether both logs, hashed and folded anew, give what is held."""
     readers = [LogReader(rows, side, Salts(held.me.secret, side)) for side in (0, 1)]
-    fold = Fold(lambda side, index: readers[side].entry(index))
+    fold = Fold(lambda side, indices: readers[side].entries(indices))
     frontiers = [Frontier(), Frontier()]
     sizes = [head.size for head in held.heads]
     moved = True

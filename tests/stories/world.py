@@ -298,7 +298,7 @@ class Story(World):
 
 def fold_of(logs: Sequence[Log]) -> Iterator[tuple[int, int, Void]]:
     """Every void entry of two logs: side, index, reason. Each entry is judged once what it has seen is there."""
-    fold = Fold(lambda side, index: logs[side].entry(index))
+    fold = Fold(lambda side, indices: [logs[side].entry(index) for index in indices])
     at = [0, 0]
     while at != [logs[0].size, logs[1].size]:
         moved = False

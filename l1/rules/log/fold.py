@@ -30,7 +30,7 @@ from l1.rules.log.entries import (
 )
 from l1.rules.log.judgements import JUDGES, judge_accesses, judge_receipts
 from l1.rules.log.marks import ANSWERED, CONSENT, DONE, GRANT, HAS_ENDED, KIND, PAY, REQUEST, VOID, LogFold, Void
-from l1.rules.log.standing import ReadEntry, Standing
+from l1.rules.log.standing import ReadEntries, Standing
 
 __all__ = [
     "ANSWERED",
@@ -43,7 +43,7 @@ __all__ = [
     "VOID",
     "Fold",
     "LogFold",
-    "ReadEntry",
+    "ReadEntries",
     "Void",
 ]
 
@@ -59,7 +59,7 @@ _time_of = attrgetter("time")
 class Fold:
     """Both logs of a channel, folded."""
 
-    def __init__(self, read: ReadEntry) -> None:
+    def __init__(self, read: ReadEntries) -> None:
         self._standing = Standing(read)
         self.logs = self._standing.logs
 
@@ -147,7 +147,8 @@ class Fold:
         for index in range(log.seen, len(peer.marks)):
             if peer.marks[index] & VOID:
                 continue
-            target = _answered_by(self._standing.read(1 - side, index)[0])
+            ((entry, _),) = self._standing.read(1 - side, (index,))
+            target = _answered_by(entry)
             if target is not None and target not in log.late and not self._is_closed_request(side, target):
                 log.late[target] = index
         still_open = [target for target in log.late if log.marks[target] & KIND == REQUEST]

@@ -42,14 +42,15 @@ def judge_accesses(
     `times`: no entry is older than the first, none newer than the second.
 
     Nearly all entries are of this kind and stand, and several in a row open the same record for the same purpose. So
-    each grant and purpose is looked at once, and only accesses of those that might not stand are asked why. No other
-    entry of the same log has a say in it, and they have none in any other.
+    each grant and purpose is looked at once, grants that are not at hand are read together, and only accesses of those
+    that might not stand are asked why. No other entry of the same log has a say in it, and they have none in any other.
     """
     opened = [each for each in terms if type(each) is AccessTerms]
     accesses = [entry for entry in entries if type(entry) is Access]
     pairs = {(entry.grant, own.purpose) for entry, own in zip(accesses, opened, strict=True)}
     oldest, newest = times
     seen, ended, known = standing.logs[side].seen, standing.logs[1 - side].endings, standing.grants[1 - side].get
+    standing.learn_grants(1 - side, {grant for grant, _ in pairs})
     odd = {
         (grant, purpose)
         for grant, purpose in pairs
@@ -251,6 +252,7 @@ def _pay(standing: Standing, side: int, at: int, entry: Pay, _terms: None) -> Vo
 def judge_receipts(standing: Standing, side: int, receipts: Sequence[tuple[int, Any]]) -> set[int]:
     """[FOLD-12] Of receipts and their indices, all that stand and have no fee, in one pass. Returns the indices of the
     others: those are to be judged one by one, for whether a fee is paid depends on the entry before."""
+    standing.learn_grants(1 - side, {entry.grant for _, entry in receipts})
     peer, seen, known = standing.logs[1 - side].marks, standing.logs[side].seen, standing.grants[1 - side].get
     flagged, answers = standing.flagged[1 - side], standing.answers
     others = set()

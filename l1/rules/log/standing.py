@@ -4,7 +4,7 @@ Terms are not held: they are decoded from the stored entry through a bounded cac
 `judgements`; the order in which they are applied is in `fold`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Any, TypeVar
 
@@ -12,14 +12,14 @@ import msgspec
 
 from l1.rules.log.entries import Entry, Terms
 from l1.rules.log.limits import CACHED_GRANTS_MAX, CACHED_ROWS_MAX
-from l1.rules.log.marks import HAS_ENDED, KIND, VOID, LogFold
+from l1.rules.log.marks import GRANT, HAS_ENDED, KIND, VOID, LogFold
 
-__all__ = ["ReadEntry", "Standing"]
+__all__ = ["ReadEntries", "Standing"]
 
 T = TypeVar("T")
 
-ReadEntry = Callable[[int, int], tuple[Entry, Terms | None]]
-"""`read(side, index)`: a stored entry and its terms."""
+ReadEntries = Callable[[int, Sequence[int]], Sequence[tuple[Entry, Terms | None]]]
+"""`read(side, indices)`: stored entries and their terms, in the order of the log."""
 
 
 class Allowed(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +46,7 @@ def _keep(kept: dict[int, T], index: int, value: T, most: int) -> None:
 class Standing:
     """Both logs' marks, and the changes of a judgement that is not settled yet."""
 
-    def __init__(self, read: ReadEntry) -> None:
+    def __init__(self, read: ReadEntries) -> None:
         self.logs = (LogFold(), LogFold())
         self.read = read
         self.cache: tuple[_Rows, _Rows] = ({}, {})
@@ -69,6 +69,7 @@ class Standing:
             for at in (0, 1):
                 for index, before in reversed(self.flagged[at]):
                     self.logs[at].marks[index] = before
+            undone = range(size, len(log.marks))
             del log.marks[size:]
             log.seen, log.time, log.spent, log.pay = seen, time, spent, pay
             requests = sorted([*self._closed, *log.open_requests.items()])  # by index, which is the order of time
@@ -78,9 +79,9 @@ class Standing:
                 del peer.late[target]
             for target in self._ended:
                 del log.endings[target]
-            for kept in (self.cache[side], self.grants[side]):
-                for index in list(takewhile(lambda index: index >= size, reversed(kept))):
-                    del kept[index]
+            for index in undone:
+                self.cache[side].pop(index, None)
+                self.grants[side].pop(index, None)
 
         self._restore = restore
 
@@ -148,7 +149,7 @@ class Standing:
         """An entry and its terms, decoded once and kept for a while."""
         found = self.cache[side].get(index)
         if found is None:
-            found = self.read(side, index)
+            (found,) = self.read(side, (index,))
             self.remember(side, index, *found)
         return found
 
@@ -157,15 +158,25 @@ class Standing:
         so it is never the one that makes room: the oldest half goes, and a batch is far smaller than that."""
         _keep(self.cache[side], index, (entry, terms), CACHED_ROWS_MAX)
 
-    def grant(self, side: int, index: int) -> "Allowed":
+    def grant(self, side: int, index: int) -> Allowed:
         """What a standing grant allows."""
         found = self.grants[side].get(index)
-        return self.remember_grant(side, index, *self.read(side, index)) if found is None else found
+        if found is None:
+            self.learn_grants(side, (index,))
+            found = self.grants[side][index]
+        return found
 
-    def remember_grant(self, side: int, index: int, entry: Any, terms: Any) -> "Allowed":
+    def learn_grants(self, side: int, indices: Iterable[int]) -> None:
+        """Have at hand what these allow, of those that are standing grants: together they cost little more than one."""
+        marks = self.logs[side].marks
+        lacking = sorted(set(indices).difference(self.grants[side]))
+        wanted = [index for index in lacking if index < len(marks) and marks[index] & (KIND | VOID) == GRANT]
+        for index, (entry, terms) in zip(wanted, self.read(side, wanted) if wanted else (), strict=True):
+            self.remember_grant(side, index, entry, terms)
+
+    def remember_grant(self, side: int, index: int, entry: Any, terms: Any) -> None:
         allowed = Allowed(entry.consent, terms.purposes, terms.from_ms, terms.until_ms, entry.fee, entry.lock)
         _keep(self.grants[side], index, allowed, CACHED_GRANTS_MAX)
-        return allowed
 
     def stands(self, side: int, index: int, kind: int) -> bool:
         marks = self.logs[side].marks

@@ -45,18 +45,19 @@ def test_nodes(row: list[bytes]) -> None:
 
 
 @given(ENTRIES, st.data())
-def test_slices(entries: list[tuple[Any, Any, bytes]], data: st.DataObject) -> None:
+def test_some_of_the_parts(entries: list[tuple[Any, Any, bytes]], data: st.DataObject) -> None:
     publics = [[part[0], *part[1]] for part, _, _ in entries]
     privates = [[part[0], *part[1]] if WITH_PRIVATE >> of[0] & 1 else None for of, part, _ in entries]
-    start = data.draw(st.integers(0, len(entries)))
-    stop = data.draw(st.integers(start, len(entries)))
+    wanted = sorted(data.draw(st.sets(st.integers(0, len(entries) - 1)))) if entries else []
     together = (encode(publics), encode([part for part in privates if part is not None]))
-    expected = (encode(publics[start:stop]), encode([part for part in privates[start:stop] if part is not None]))
-    for slice_parts in (many.slice_parts, many.slice_parts_in_python):
-        assert slice_parts(*together, WITH_PRIVATE, start, stop) == expected
-        for wrong in ((-1, 0), (stop + 1, stop), (0, len(entries) + 1)):
+    picked = [(publics[at], privates[at]) for at in wanted]
+    expected = (encode([public for public, _ in picked]), encode([own for _, own in picked if own is not None]))
+    for pick_parts in (many.pick_parts, many.pick_parts_in_python):
+        assert pick_parts(*together, WITH_PRIVATE, wanted) == expected
+        assert pick_parts(*together, WITH_PRIVATE, range(len(entries))) == together
+        for wrong in ([-1], [0, 0], [1, 0], [len(entries)], [2**70]):
             with pytest.raises(IndexError):
-                slice_parts(*together, WITH_PRIVATE, *wrong)
+                pick_parts(*together, WITH_PRIVATE, wrong)
     each, aligned = many.cut_parts(*together, WITH_PRIVATE)
     assert each == [encode(part) for part in publics]
     assert aligned == [b"" if part is None else encode(part) for part in privates]

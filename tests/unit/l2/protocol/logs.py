@@ -1,5 +1,7 @@
 """Two logs and their fold, without channels."""
 
+from collections.abc import Sequence
+
 from l1.ground.hashing import digest
 from l1.rules.log.entries import (
     Entry,
@@ -26,7 +28,12 @@ class Logs:
 
     def __init__(self) -> None:
         self.entries: tuple[list[tuple[Entry, Terms | None]], list[tuple[Entry, Terms | None]]] = ([], [])
-        self.fold = Fold(lambda side, index: self.entries[side][index])
+        self.asked_for: list[tuple[int, list[int]]] = []  # what the fold had to read again
+        self.fold = Fold(self.read)
+
+    def read(self, side: int, indices: Sequence[int]) -> list[tuple[Entry, Terms | None]]:
+        self.asked_for.append((side, list(indices)))
+        return [self.entries[side][index] for index in indices]
 
     def write(self, side: int, entry: Entry, terms: Terms | None = None) -> Void | None:
         voids = self.fold.judge(side, [entry], [] if terms is None else [terms])
@@ -60,7 +67,7 @@ class Logs:
 
 def check_judged_at_once(logs: Logs) -> None:
     """Judged entry by entry or in runs as long as the order allows, undone and judged again: it is all the same."""
-    again = Fold(lambda side, index: logs.entries[side][index])
+    again = Fold(logs.read)
     at, stuck = [0, 0], False
     while at != [len(logs.entries[0]), len(logs.entries[1])]:
         before = list(at)

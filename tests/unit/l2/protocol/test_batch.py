@@ -11,8 +11,8 @@ from l1.rules.log.entries import Entry, Pay, Seen, Terms
 from l1.rules.log.leaves import (
     count_parts,
     cut_parts,
-    decode_one,
     decode_parts,
+    decode_stored,
     encode_parts,
     join_parts,
     leaf_hashes,
@@ -41,7 +41,7 @@ def test_parts_come_back() -> None:
         assert count_parts(parts[0]) == 5 * count
         publics, privates = cut_parts(*parts)
         assert [bool(part) for part in privates] == [False, True, False, True, True] * count
-        assert [decode_one(*both) for both in zip(publics, privates, strict=True)] == aligned(count)
+        assert decode_stored(*parts) == aligned(count)
         assert join_parts(publics, privates) == parts
 
 
