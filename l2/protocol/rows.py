@@ -53,13 +53,17 @@ class Damaged(LocalError):  # noqa: N818 - it says what is so, as its siblings d
 
 def seal_row(place: bytes, value: bytes) -> bytes:
     """A value as it lies on the disk. `place` is the channel's id ‖ the row's key."""
-    return value + crc32(value, crc32(place)).to_bytes(_CHECK_BYTES, "big")
+    return value + _check(place, value)
+
+
+def _check(place: bytes, value: bytes) -> bytes:
+    return crc32(value, crc32(place)).to_bytes(_CHECK_BYTES, "big")
 
 
 def unseal_row(place: bytes, stored: bytes) -> bytes | None:
     """The value of a stored row; None if it is not what was written there."""
     value = stored[:-_CHECK_BYTES]
-    return value if len(stored) >= _CHECK_BYTES and seal_row(place, value) == stored else None
+    return value if stored[-_CHECK_BYTES:] == _check(place, value) else None
 
 
 def open_row(place: bytes, stored: bytes) -> bytes:
