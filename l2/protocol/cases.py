@@ -24,6 +24,7 @@ from l1.rules.state import Claim
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Report
 from l2.protocol.channel import Channel, commitment_at
+from l2.protocol.doubt import may_be_void
 from l2.protocol.events import Charged, Effect, Froze, Submit
 from l2.protocol.evidence import build_access, build_fork
 from l2.protocol.phases import Cue
@@ -42,6 +43,7 @@ __all__ = [
     "keep_case",
     "overspent",
     "read_cases",
+    "showable",
     "void_accesses",
 ]
 
@@ -79,7 +81,7 @@ def check_words(channel: Channel, signed: Signed, commitment: Commitment) -> Non
 
     [CASE-2] Words from below a resume that we gave are void, and showing them would be ours to pay for.
     """
-    if commitment.height < channel.row.peer_floor:
+    if commitment.height < channel.row.peer_floor or may_be_void(channel, commitment):
         return
     newest = channel.peer.commitment
     if newest is not None and contradict(newest, commitment):
@@ -96,7 +98,8 @@ def check_shown(channel: Channel, signed: Signed, commitment: Commitment, shown:
     """[CASE-10] Compare an entry of the peer's log, proved in a tree that the peer signed for, with the one that we
     hold at that index. Raises `Misconduct`; what is not proved there says nothing."""
     held, peer = channel.peer.signed, 1 - channel.side
-    if commitment.height < channel.row.peer_floor or held is None or shown.index >= channel.peer.size:
+    is_void = commitment.height < channel.row.peer_floor or may_be_void(channel, commitment)
+    if is_void or held is None or shown.index >= channel.peer.size:
         return
     try:
         open_entry(shown, commitment.head)
@@ -121,8 +124,11 @@ def void_accesses(
 ) -> list[Effect]:
     """[CASE-4] The first access of a batch that the fold calls void and that the chain would punish.
 
-    Others (an emergency after its end, an access to a void grant) are void, and that is all.
+    Others (an emergency after its end, an access to a void grant) are void, and that is all. Nor is anything charged by
+    words that may be void [START-10].
     """
+    if may_be_void(channel, decode_commitment(signed.body)):
+        return []
     for index, reason in voids:
         entry = entries[index - first]
         if not isinstance(entry, Access) or reason not in CHARGES:
@@ -157,6 +163,15 @@ def is_denied(channel: Channel, *shown: Signed) -> bool:
         return False
     said = [decode_commitment(signed.body) for signed in shown]
     return any(each.side == side and is_below_resume(channel.l1.sides[side], each.size, each.height) for each in said)
+
+
+def showable(channel: Channel) -> Signed | None:
+    """The newest words of the peer that may be shown; [START-10] those that our disk held before, if newer ones may be
+    void."""
+    newest, said = channel.peer.signed, channel.peer.commitment
+    if said is not None and may_be_void(channel, said):
+        newest = commitment_at(channel, 1 - channel.side, channel.trusted or 0)
+    return None if newest is None or is_denied(channel, newest) else newest
 
 
 # -- keeping ----------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from l2.protocol.rows import (
     Rows,
     alive_key,
     close_key,
+    doubt_key,
     ending_key,
     head_key,
     mark_key,
@@ -140,6 +141,9 @@ class Channel:
     resume_asked: bool = False  # on this connection
     resume_waiting: Signed | None = None  # answered, but the peer holds more of our log than we do
     started_at: int | None = None  # the first height this process saw
+    refuses_below: int = 0  # the peer's words below it are not taken by this process
+    trusted: int | None = None  # beyond so much of the peer's log, old words may be void; None: all is known
+    asked: int | None = None  # the peer asked to resume at this height, and waits until we have seen it
     peer_said: int = 0  # how long the peer's log was when it last said so
     loaded: int = 0  # how much of our log this process found on its disk
     forgot: bool = False  # it found none, in a channel that is not new
@@ -205,6 +209,12 @@ class Channel:
     @property
     def peer(self) -> LogHead:
         return self.heads[1 - self.row.side]
+
+    @property
+    def floor(self) -> int:
+        """The height below which nothing that the peer signed is taken: [START-2] as was promised, [START-10] or as
+        may have been promised before this process started."""
+        return max(self.row.peer_floor, self.refuses_below)
 
     def may_sign(self) -> bool:
         if self.key_is_over() or (self.own.signed is not None and self.own.signed.key > self.me.key):
@@ -308,6 +318,7 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     channel.deposits = row.opening.deposits
     channel.resumed, channel.loaded = fresh, channel.own.size
     channel.forgot = not fresh and not channel.own.size
+    channel.trusted = None if fresh else _trusted(rows, channel.peer.size)
     channel.acknowledged = fold.logs[1 - row.side].seen
     remember_unseen(channel)
     channel.unanswered = _count_unanswered(channel)
@@ -316,6 +327,12 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     alone = rows.get(close_key())
     channel.closing_alone = None if alone is None else alone == b"\x01"
     return channel
+
+
+def _trusted(rows: Rows, held: int) -> int:
+    """What the disk holds of the peer's log, less what a process took that started while the channel was closing."""
+    stored = rows.get(doubt_key())
+    return held if stored is None else min(held, int.from_bytes(stored, "big"))
 
 
 def _load_log(rows: Rows, fold: Fold, side: int) -> LogHead:

@@ -12,14 +12,23 @@ from l1.ground.codec import encode
 from l1.ground.faults import Fault, LocalError, require
 from l1.ground.merkle import EMPTY_ROOT, Frontier
 from l1.ground.signing import Purpose
-from l1.rules.commitment import EMPTY_HEAD, Commitment, Signed, closing_of, open_closing, sign_shape
+from l1.rules.commitment import (
+    EMPTY_HEAD,
+    Commitment,
+    Signed,
+    closing_of,
+    decode_commitment,
+    open_closing,
+    sign_shape,
+)
 from l1.rules.transactions import ChannelHeads, Checkpoint, Close, CloseTogether
-from l2.protocol.cases import check_words, is_denied
+from l2.protocol.cases import check_words, showable
 from l2.protocol.channel import Channel, commitment_at
 from l2.protocol.events import Effect, Persist, Send, Submit
 from l2.protocol.messages import ClosingAgreed, Message, Shutdown, decode_closing, decode_shutdown
 from l2.protocol.phases import Cue, Phase
 from l2.protocol.receiver import hold, must_wait, open_peer, peer_key
+from l2.protocol.reconnect import knows_floor
 from l2.protocol.rows import close_key
 from l2.protocol.state_rows import change, move
 
@@ -73,18 +82,16 @@ def close_again(channel: Channel) -> list[Effect]:
 
 def _post(channel: Channel, *, lost: bool, why: str) -> Submit:
     channel.close_posted = True
-    own = None if lost else _showable(channel, channel.side)
-    peer = _showable(channel, 1 - channel.side)
+    own = None if lost else _unsettled(channel, channel.side, channel.own.signed)
+    peer = _unsettled(channel, 1 - channel.side, showable(channel))
     return Submit(Close(channel=channel.id, own=own, peer=peer, lost=lost), why)
 
 
-def _showable(channel: Channel, side: int) -> Signed | None:
-    """A side's newest commitment; None where the chain has settled more, and would refuse to go back (a disk that is
-    behind knows less than a checkpoint), or where we may not show it (WATCH-5)."""
-    head = channel.heads[side]
+def _unsettled(channel: Channel, side: int, newest: Signed | None) -> Signed | None:
+    """A side's newest commitment; None where the chain has settled more, and would refuse to go back: a disk that is
+    behind knows less than a checkpoint."""
     settled = 0 if channel.l1 is None else channel.l1.sides[side].settled.size
-    denied = head.signed is not None and is_denied(channel, head.signed)
-    return None if head.size < settled or denied else head.signed
+    return None if newest is None or decode_commitment(newest.body).size < settled else newest
 
 
 def proceed(channel: Channel) -> list[Effect]:
@@ -120,7 +127,7 @@ def _note_final(channel: Channel, side: int, final: Signed) -> Persist:
 def _say_final(channel: Channel) -> list[Effect]:
     """[END-5] Said once on every connection, after everything that the peer lacked."""
     final = channel.row.finals[channel.side]
-    ready = channel.established and channel.phase is Phase.CLOSING and final is not None
+    ready = channel.established and knows_floor(channel) and channel.phase is Phase.CLOSING and final is not None
     if not ready or channel.final_said or channel.resend_at is not None or channel.give_back_at is not None:
         return []
     assert final is not None

@@ -12,12 +12,13 @@ from operator import attrgetter
 
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l1.rules.commitment import Commitment, Signed, open_commitment
+from l1.rules.commitment import Commitment, Signed, decode_commitment, open_commitment
 from l1.rules.log.entries import Entry, Seen
 from l1.rules.log.leaves import decode_parts, leaf_hashes
 from l2.protocol.batch import decode_batch
 from l2.protocol.cases import check_words, overspent, void_accesses
 from l2.protocol.channel import Channel, says_something
+from l2.protocol.doubt import is_refused
 from l2.protocol.events import Acknowledged, Arrived, Effect, Tell
 from l2.protocol.fold_rows import let_stand
 from l2.protocol.limits import HELD_BATCHES_MAX, WINDOW_BATCHES
@@ -53,10 +54,12 @@ def open_peer(channel: Channel, signed: Signed) -> Commitment:
 
 def receive_batch(channel: Channel, message: bytes, now_ms: int) -> list[Effect]:
     """Take in a batch message. Raises `Refused` for a fault of the peer."""
-    if channel.held:
+    if channel.held and channel.resumed:
         return hold(channel, Message.BATCH, message)
     batch = decode_batch(message)
-    if batch.commitment.key not in channel.peer_keys:
+    if not channel.resumed and is_refused(channel, decode_commitment(batch.commitment.body)):
+        return []  # [START-10] the peer sends it again, signed anew, once it has heard of our floor
+    if must_wait(channel, batch.commitment.key):
         return hold(channel, Message.BATCH, message)
     commitment = open_peer(channel, batch.commitment)
     check_words(channel, batch.commitment, commitment)
@@ -102,7 +105,7 @@ def _check_place(channel: Channel, commitment: Commitment, key: int) -> None:
     previous = channel.peer.commitment
     fallen = previous is not None and commitment.height < previous.height
     require(not fallen, Fault.HEIGHT_FALLS, "the commitment's height is below the one before")
-    floor = channel.row.peer_floor
+    floor = channel.floor
     require(commitment.height >= floor, Fault.BELOW_RESUME, f"signed below the height {floor} of its resume")
     last_word = channel.row.finals[1 - channel.side]
     require(last_word is None, Fault.AFTER_CLOSING, "a batch after the peer's final commitment")

@@ -24,7 +24,19 @@ from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged, batch_key
 from l2.protocol.stored import check_stored
 
-__all__ = ["connect", "disconnect", "given_back", "has_more", "heads", "own_head_or_fault", "reestablish", "resend"]
+__all__ = [
+    "connect",
+    "disconnect",
+    "given_back",
+    "has_more",
+    "heads",
+    "knows_floor",
+    "lacks_old_words",
+    "may_renew",
+    "own_head_or_fault",
+    "reestablish",
+    "resend",
+]
 
 RESEND_BATCHES = 8  # per step: a peer that lost everything is served between other work
 
@@ -32,15 +44,21 @@ RESEND_BATCHES = 8  # per step: a peer that lost everything is served between ot
 def connect(channel: Channel) -> list[Effect]:
     disconnect(channel)
     channel.connected = True
-    return [heads(channel)]
+    return [heads(channel)] if knows_floor(channel) else []
 
 
 def disconnect(channel: Channel) -> None:
     channel.connected = channel.established = False
     channel.resend_at = channel.give_back_at = None
     channel.doubtful = False
+    channel.asked = None
     channel.resume_asked = channel.final_said = channel.final_heard = channel.line_is_full = False
     channel.held.clear()  # they come again
+
+
+def knows_floor(channel: Channel) -> bool:
+    """[START-10] Whether it is known below which height the peer's words are refused. Nothing is said before that."""
+    return channel.trusted is None or channel.started_at is not None
 
 
 def heads(channel: Channel) -> Effect:
@@ -49,7 +67,7 @@ def heads(channel: Channel) -> Effect:
         own_root=channel.own.frontier.root(),
         peer_size=channel.peer.size,
         peer_root=channel.peer.frontier.root(),
-        floor=channel.row.peer_floor,
+        floor=channel.floor,
     )
     return Send(Message.REESTABLISH, encode(said))
 
@@ -102,7 +120,7 @@ def resend(channel: Channel) -> list[Effect]:
 
 def has_more(channel: Channel) -> bool:
     """[REC-5] Whether `resend` has something to send now, and the line has room for it."""
-    return not channel.line_is_full and (_may_give_back(channel) or _may_resend(channel))
+    return not channel.line_is_full and knows_floor(channel) and (_may_give_back(channel) or _may_resend(channel))
 
 
 def _may_give_back(channel: Channel) -> bool:
@@ -117,11 +135,23 @@ def _may_resend(channel: Channel) -> bool:
     if at is None or not (channel.resumed or channel.row.finals[channel.side] is not None):
         return False
     renews = _said_at(channel, channel.side, at).height < channel.renew_below
-    if channel.phase is not Phase.OPEN and renews:
-        return False  # it would be refused, and nothing is signed any more
+    if renews and not (may_renew(channel) and channel.resumed and channel.height >= channel.renew_below):
+        return False  # it would be refused
     if channel.key_is_over() and (renews or channel.readers[channel.side].message(at).commitment.key < channel.over):
         return False  # [ROT-2] the peer may hold words before it under a later key of ours
     return theirs is None or _seen_at(channel, channel.side, at) <= theirs
+
+
+def may_renew(channel: Channel) -> bool:
+    """Whether words of ours may be signed again at the height of now: not once one of us goes to the chain alone."""
+    together = channel.phase is Phase.CLOSING and channel.closing_alone is None
+    return channel.phase is Phase.OPEN or together
+
+
+def lacks_old_words(channel: Channel) -> bool:
+    """Whether the peer lacks words of ours that it takes only if they are signed anew."""
+    at = channel.resend_at
+    return at is not None and _said_at(channel, channel.side, at).height < channel.renew_below
 
 
 def _seen_at(channel: Channel, side: int, first: int) -> int:
@@ -138,7 +168,7 @@ def _outgoing(channel: Channel, first: int) -> tuple[bytes, int]:
     now if the peer would refuse its own, or if one before it was renewed: heights never fall along a log."""
     message, after = _stored(channel, channel.side, first)
     batch, said = channel.readers[channel.side].message(first), _said_at(channel, channel.side, first)
-    if channel.phase is Phase.OPEN and said.height < channel.renew_below:
+    if said.height < channel.renew_below:
         channel.renew_below = max(channel.renew_below, channel.height)
         signed = channel.sign_commitment(channel.renewed(said))
         return encode_batch(batch.publics, batch.privates, signed), after

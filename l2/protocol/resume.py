@@ -25,11 +25,11 @@ from l2.protocol.events import Effect, Resumed, Send, Submit, Tell
 from l2.protocol.messages import Message, ResumeAsk, ResumeGiven, decode_resume_ask, decode_resume_given
 from l2.protocol.phases import Phase
 from l2.protocol.receiver import hold, peer_key
-from l2.protocol.reconnect import heads, own_head_or_fault
+from l2.protocol.reconnect import heads, lacks_old_words, may_renew, own_head_or_fault
 from l2.protocol.rows import batch_key
 from l2.protocol.state_rows import change
 
-__all__ = ["ask_resume", "doubt", "proceed_resume", "resume_asked", "resume_given"]
+__all__ = ["ask_resume", "doubt", "give_resume", "proceed_resume", "resume_asked", "resume_given"]
 
 SHOW_AGAIN_BLOCKS = 10  # what the chain does not hold by then is brought to it again
 ASK_AGAIN_BLOCKS = 3  # without an answer for so long, ask with a newer height: the peer may have known better
@@ -37,7 +37,8 @@ ASK_AGAIN_BLOCKS = 3  # without an answer for so long, ask with a newer height: 
 
 def ask_resume(channel: Channel) -> list[Effect]:
     """[START-1] Ask as soon as there are a line and a block that is new enough."""
-    wants = not channel.resumed and channel.resume_waiting is None and channel.phase is Phase.OPEN
+    needs = channel.phase is Phase.OPEN or (may_renew(channel) and lacks_old_words(channel))
+    wants = needs and not channel.resumed and channel.resume_waiting is None
     if not wants or not channel.connected or channel.started_at is None:
         return []
     asked_at = channel.resume_height or 0
@@ -50,26 +51,33 @@ def ask_resume(channel: Channel) -> list[Effect]:
     return [Send(Message.RESUME_ASK, encode(ResumeAsk(height=channel.height)))]
 
 
-def resume_asked(channel: Channel, payload: bytes) -> list[Effect]:
-    """[START-2] Promise, then say what we hold. A height that could have been signed at before gets no answer."""
+def resume_asked(channel: Channel, payload: bytes) -> None:
+    """[START-2] The newest ask counts. A height that we have not seen yet waits for its block."""
     asked: ResumeAsk = decode_resume_ask(payload)
+    channel.asked = asked.height
+
+
+def give_resume(channel: Channel) -> list[Effect]:
+    """[START-2] Promise, then say what we hold. A height that could have been signed at before gets no answer."""
+    height, channel.asked = channel.asked, None
+    assert height is not None, "somebody asked"
     newest = channel.peer.commitment.height if channel.peer.commitment else 0
-    if asked.height <= max(newest, channel.row.peer_floor):
-        return [Tell("resume", f"the peer asked to resume at height {asked.height}, which is not new")]
-    if _denies_what_we_showed(channel, asked.height):
+    if height <= max(newest, channel.row.peer_floor):
+        return [Tell("resume", f"the peer asked to resume at height {height}, which is not new")]
+    if _denies_what_we_showed(channel, height):
         return [Tell("resume", "we showed the chain more of the peer's log than we hold now: no resume says less")]
     resume = Resume(
         version=VERSION,
         chain=channel.context.chain,
         channel=channel.id,
         side=1 - channel.side,
-        height=asked.height,
+        height=height,
         size=channel.peer.size,
         root=channel.peer.frontier.root(),
     )
     signed = sign_shape(channel.me.signer, channel.me.key, Purpose.RESUME, channel.context, resume)
     return [
-        change(channel, peer_floor=asked.height),
+        change(channel, peer_floor=height),
         Send(Message.RESUME_GIVEN, encode(ResumeGiven(resume=signed))),
     ]
 
@@ -111,7 +119,7 @@ def _open(channel: Channel, signed: Signed) -> Resume:
 def proceed_resume(channel: Channel) -> list[Effect]:
     """[START-3] Resume once we hold as much of our log as the peer said."""
     waiting = channel.resume_waiting
-    if channel.resumed or waiting is None or channel.phase is not Phase.OPEN:
+    if channel.resumed or waiting is None or not may_renew(channel):
         return []  # [START-5] else words would go out that the `resume` makes void
     if channel.key_is_over():
         return []  # [ROT-2] what the peer lacks has to be signed again
@@ -127,6 +135,8 @@ def proceed_resume(channel: Channel) -> list[Effect]:
     effects: list[Effect] = [change(channel, resume=waiting)]
     channel.resumed, channel.resume_waiting = True, None
     effects += _sign_again(channel, min(resume.size, _void_size(channel)))
+    if channel.phase is Phase.CLOSING:
+        effects.append(_renew_final(channel))
     if channel.established:
         effects.append(heads(channel))  # anything that could not be joined before is sent again
     return [*effects, Resumed()]
@@ -149,6 +159,12 @@ def _show(channel: Channel, signed: Signed) -> list[Effect]:
     channel.resume_shown_at = channel.height
     why = f"our disk may lack some of our log: what the peer has not given back is void at height {channel.height}"
     return [Submit(ResumeChannel(channel=channel.id, resume=signed), why)]
+
+
+def _renew_final(channel: Channel) -> Effect:
+    """[START-5] Our last word is among what was signed again; what was agreed over the older one is agreed anew."""
+    finals = (channel.own.signed, None) if channel.side == 0 else (None, channel.own.signed)
+    return change(channel, finals=finals, closings=(None, None))
 
 
 def _void_size(channel: Channel) -> int:

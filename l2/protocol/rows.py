@@ -22,6 +22,7 @@ __all__ = [
     "batch_key",
     "case_key",
     "close_key",
+    "doubt_key",
     "ending_key",
     "head_key",
     "journal_count_key",
@@ -178,6 +179,11 @@ def alive_key() -> bytes:
 def close_key() -> bytes:
     """→ that we decided to close alone: a byte, 1 if lost."""
     return b"x"
+
+
+def doubt_key() -> bytes:
+    """→ how much of the peer's log was on the disk when a process first started in a channel that closes: 8 bytes."""
+    return b"d"
 
 
 def case_key(number: int) -> bytes:

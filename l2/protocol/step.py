@@ -116,7 +116,7 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
         case Append():
             return _append(channel, event)
         case BlockSeen():
-            return [*watch.block_seen(channel, event), *resume.ask_resume(channel)]
+            return [*watch.block_seen(channel, event), *_answer(channel), *resume.ask_resume(channel)]
         case PeerKeysSeen(keys=keys):
             channel.peer_keys = keys
             return _let_go(channel, now_ms, own_keys)
@@ -146,6 +146,14 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
             return []
         case Tick():
             return _let_go(channel, now_ms, own_keys)
+
+
+def _answer(channel: Channel) -> list[Effect]:
+    """[START-2] A `resume ask` whose height we have seen; [END-6] after our last word, if it is said."""
+    is_deaf = channel.phase in (Phase.FROZEN, Phase.SETTLED) or channel.doubtful
+    if is_deaf or channel.asked is None or channel.asked > channel.height:
+        return []
+    return [*closing.warn(channel), *resume.give_resume(channel)]
 
 
 def _let_go(channel: Channel, now_ms: int, own_keys: dict[int, bytes]) -> list[Effect]:
@@ -206,7 +214,8 @@ def _message(channel: Channel, type_: int, payload: bytes, now_ms: int, own_keys
             reconnect.reestablish(channel, payload)
             return []
         case Message.RESUME_ASK:
-            return [*closing.warn(channel), *resume.resume_asked(channel, payload)]
+            resume.resume_asked(channel, payload)
+            return _answer(channel)
         case Message.RESUME_GIVEN:
             return resume.resume_given(channel, payload)
         case Message.GIVEN_BACK:

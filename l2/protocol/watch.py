@@ -7,18 +7,20 @@
 [WATCH-6] but not words that still stand in our log.
 """
 
-from l1.rules.commitment import decode_resume
+from l1.rules.commitment import decode_commitment, decode_resume
 from l1.rules.disputes import claims_until_ms
 from l1.rules.state import Channel as L1Channel
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import Challenge, ResumeChannel, Settle
+from l2.protocol import doubt
 from l2.protocol.age import note_age
 from l2.protocol.answers import answer_demands, is_voided
-from l2.protocol.cases import file_cases, is_denied
+from l2.protocol.cases import file_cases, showable
 from l2.protocol.channel import Channel
 from l2.protocol.closing import close_again
 from l2.protocol.events import BlockSeen, Effect, Submit, Tell
 from l2.protocol.phases import Cue, Phase
+from l2.protocol.reconnect import heads
 from l2.protocol.rotation import keep_words
 from l2.protocol.state_rows import change, move
 
@@ -31,20 +33,29 @@ def is_quiet(channel: Channel) -> bool:
     """Whether a block that does not touch the channel's row has nothing to tell it but the height."""
     row = channel.l1
     undisputed = row is not None and row.phase == L1Phase.OPEN and not row.claims
-    return undisputed and channel.phase is Phase.OPEN and channel.resumed and channel.coming is None
+    waits = channel.coming is not None or channel.asked is not None or channel.resend_at is not None
+    return undisputed and channel.phase is Phase.OPEN and channel.resumed and not waits
 
 
 def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:
     channel.height = max(channel.height, event.height)
     channel.clock_ms = event.clock_ms
     channel.clock_is_off = event.clock_is_off
-    if channel.started_at is None:
+    if is_first := channel.started_at is None:
         channel.started_at = event.height
     if event.row is not None:
         channel.l1 = event.row
         channel.deposits = (event.row.sides[0].deposit, event.row.sides[1].deposit)
     effects, row = note_age(channel), channel.l1
-    return effects if row is None else effects + _remember_promise(channel, row) + _look(channel, row)
+    if row is not None:
+        effects += _remember_promise(channel, row) + _look(channel, row)
+    return effects + _begin(channel) if is_first else effects
+
+
+def _begin(channel: Channel) -> list[Effect]:
+    """[START-10] A line that was there before the block hears our heads now, with the floor."""
+    waits = channel.connected and channel.trusted is not None
+    return [*doubt.begin(channel), *([heads(channel)] if waits else [])]
 
 
 def _remember_promise(channel: Channel, row: L1Channel) -> list[Effect]:
@@ -103,15 +114,15 @@ def _who_closed(channel: Channel, row: L1Channel) -> str:
 
 def challenge(channel: Channel) -> list[Effect]:
     """[WATCH-1] Show the peer's newest commitment where the chain knows an older one."""
-    row, newest = channel.l1, channel.peer.commitment
-    if row is None or newest is None or row.phase != L1Phase.CLOSING:
+    row, signed = channel.l1, showable(channel)
+    if row is None or signed is None or row.phase != L1Phase.CLOSING:
         return []
+    newest = decode_commitment(signed.body)
     peer = row.sides[1 - channel.side]
     posted = peer.posted.size
     asked_lately = channel.height < channel.challenged_at + AGAIN_BLOCKS and newest.size <= channel.challenged_size
-    assert channel.peer.signed is not None
-    if newest.size <= posted or asked_lately or is_denied(channel, channel.peer.signed):
+    if newest.size <= posted or asked_lately:
         return []
     channel.challenged_at, channel.challenged_size = channel.height, newest.size
-    shown = Challenge(channel=channel.id, side=1 - channel.side, commitment=channel.peer.signed)
+    shown = Challenge(channel=channel.id, side=1 - channel.side, commitment=signed)
     return [Submit(shown, f"the peer's newest commitment has {newest.size} entries, the chain knows {posted}")]

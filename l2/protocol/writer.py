@@ -184,7 +184,8 @@ def _batch(channel: Channel, entries: list[Entry], terms: list[Terms]) -> list[E
     channel.unanswered = 0
     rows = [(batch_key(channel.side, before.size), message), *tiles(channel.side, before, made)]
     effects: list[Effect] = [channel.persist([*rows, *let_stand(channel, channel.side, before.size, ())])]
-    if channel.established and channel.resend_at is None and channel.give_back_at is None:
+    is_taken = channel.height >= channel.renew_below  # [REC-6] else it waits for the block that lifts it to the floor
+    if channel.established and channel.resend_at is None and channel.give_back_at is None and is_taken:
         effects.append(Send(Message.BATCH, message))
     elif channel.established and channel.resend_at is None:
         channel.resend_at = before.size  # it may have seen what the peer is still being given back

@@ -65,6 +65,7 @@ async def test_whole_logs_do_not_overrun_a_slow_line(monkeypatch: pytest.MonkeyP
     written = sum(key[:2] == b"b\x00" for key, _ in pair.stores[0].scan(b"", b"\xff"))
     assert written >= BATCHES
     pair.crash(1, MemoryRows(new_rows(OPENING, 1)))
+    pair.block()
     pair.connect()
     said = next(send for send in pair.inboxes[0] if send.type == Message.REESTABLISH)
     line = SlowLine((int(said.type), said.payload))

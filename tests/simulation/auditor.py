@@ -235,10 +235,14 @@ class Auditor:
             self.violated("what is spent is covered", f"{fold.spent} of {most} credits")
 
     def is_level(self, keeper: "Keeper") -> bool:
-        """Whether a hospital whose disk went back holds again all that it said and all that it acknowledged."""
+        """Whether a hospital whose disk went back holds again all that it said, all that it acknowledged, and all that
+        was settled: its peer may not have heard of that."""
         channel = keeper.channel
         own, peer = self.signer(keeper.id, keeper.side), self.signer(keeper.id, 1 - keeper.side)
-        return channel.resumed and channel.own.size >= own.largest and channel.peer.size >= peer.acknowledged
+        settled = [side.settled.size for side in self._world.chain.channels[keeper.id].sides]
+        said = max(own.largest, settled[keeper.side])
+        heard = max(peer.acknowledged, settled[1 - keeper.side])
+        return channel.resumed and channel.own.size >= said and channel.peer.size >= heard
 
     def froze(self, keeper: "Keeper", froze: Froze) -> None:
         self._world.counts["froze"] += 1

@@ -54,10 +54,13 @@ class Contradictions:
 
     @staticmethod
     def _is_denied(keeper: "Keeper", said: Commitment) -> bool:
-        """Whether a `resume` that the hospital gave, or that stands on the chain, makes words of its peer void."""
+        """Whether a `resume` that the hospital gave, or that stands on the chain, or that its disk may have forgotten,
+        makes words of its peer void."""
         row = keeper.channel.l1
         void = row is not None and is_below_resume(row.sides[1 - keeper.side], said.size, said.height)
-        return void or said.height < keeper.channel.row.peer_floor
+        trusted, since = keeper.channel.trusted, keeper.channel.started_at or 0
+        forgotten = trusted is not None and said.size > trusted and said.height < since
+        return void or forgotten or said.height < keeper.channel.row.peer_floor
 
     @staticmethod
     def _signed(payload: bytes) -> Signed | None:

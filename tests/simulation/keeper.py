@@ -100,9 +100,12 @@ class Keeper:
         self._go_on()
 
     def _go_on(self) -> None:
-        room = len(self.decided) + self.speaking < STEPS_AHEAD
-        if room and (self.inbox or self.node.world.core.has_work(self.channel)):
-            self.wake()
+        room = self.is_alive() and len(self.decided) + self.speaking < STEPS_AHEAD
+        try:
+            if room and (self.inbox or self.node.world.core.has_work(self.channel)):
+                self.wake()
+        except Damaged as wrong:
+            self.node.found_damage(self.id, wrong, "when it was read")
 
     def step(self, events: list[Event]) -> list[Effect] | None:
         world = self.node.world

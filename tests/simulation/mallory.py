@@ -29,6 +29,7 @@ from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in, size_told
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
+from tests.simulation.kept_back import KeptBack
 from tests.simulation.malformed import any_of, bytes_changed, malform, other_heads, other_resume, size_of, words_changed
 from tests.simulation.node import Node
 from tests.simulation.workload import any_entries, is_ended, opening_of, pay_for
@@ -40,6 +41,7 @@ __all__ = ["Mallory"]
 
 CLOSING_QUIET = 0.8  # most of what she could ask then is refused, and costs a block
 PATIENCE = 0.95
+EARLY = 0.02  # then her peer may forget while the window is open
 KEPT = 200  # signed words and messages of each channel that it remembers
 
 
@@ -53,6 +55,7 @@ class Mallory(Node):
         self.words: dict[bytes, tuple[list[Signed], list[Signed]]] = {}
         self.messages: dict[bytes, list[MessageReceived]] = {}
         self.resumes: dict[bytes, list[Signed]] = {}
+        self.kept_back = KeptBack(self)
         self.silent_until = 0
         self.is_subtle = (
             world.weather.kind == "absence" or world.rng.random() < 0.5
@@ -67,6 +70,7 @@ class Mallory(Node):
         super().forget(channel)
         for kept in (self.words, self.messages, self.resumes):
             kept.pop(channel, None)
+        self.kept_back.forget(channel)
 
     # -- what it hears and says -------------------------------------------------------------------------------------
 
@@ -96,13 +100,18 @@ class Mallory(Node):
 
     def heard(self, keeper: Keeper, message: MessageReceived) -> None:
         self.remember(keeper, message)
+        if self.keeps_back:
+            self.kept_back.heard(keeper, message)
 
     def say(self, keeper: Keeper, send: Send) -> None:
         """Say it, or not, or otherwise."""
         rng, message = self.world.rng, MessageReceived(int(send.type), send.payload)
+        message = self.kept_back.dated(keeper, message)
         self.remember(keeper, message)
         if self.world.now < self.silent_until and not self.world.is_calm:
             return None
+        if self.keeps_back:
+            return keeper.post(message)
         odds = 0 if self.world.is_calm or self.is_subtle else rng.random()
         if self.is_subtle and not self.world.is_calm and send.type == Message.RESUME_GIVEN and rng.random() < 0.5:
             self._did("says less in resume")
@@ -131,7 +140,7 @@ class Mallory(Node):
         """Smaller, larger, another root or another height, and signed all the same."""
         rng = self.world.rng
         resume = resume_in(decode_resume_given(payload).resume)
-        heads = [decode_commitment(each.body) for each in self._words(keeper)[1 - keeper.side]]
+        heads = [decode_commitment(each.body) for each in self.words_of(keeper)[1 - keeper.side]]
         older = [each for each in heads if each.size <= resume.size]
         told = [each for each in self.messages.get(keeper.id, ()) if each.type == Message.REESTABLISH][-4:]
         exactly = {size_told(each) for each in told}  # what its disk holds, as it said itself
@@ -141,7 +150,7 @@ class Mallory(Node):
         self.resumes.setdefault(keeper.id, []).append(signed)
         return encode(ResumeGiven(resume=signed))
 
-    def _words(self, keeper: Keeper) -> tuple[list[Signed], list[Signed]]:
+    def words_of(self, keeper: Keeper) -> tuple[list[Signed], list[Signed]]:
         return self.words.setdefault(keeper.id, ([], []))
 
     # -- what it does of its own accord -----------------------------------------------------------------------------
@@ -152,6 +161,8 @@ class Mallory(Node):
         if not self.keepers:
             return False
         keeper = rng.choice(list(self.keepers.values()))
+        if self.keeps_back:
+            return self._act_on_promises(keeper)
         is_alone = self.world.peer_of(keeper).is_away  # nobody is at home
         if self.world.weather.kind == "absence" and not is_alone and rng.random() < PATIENCE:
             return False
@@ -182,6 +193,21 @@ class Mallory(Node):
         if not done:
             return False
         self._did(getattr(deed, "__name__", "").strip("_").replace("_", " "))
+        return True
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether she does nothing but wait for a peer that forgets what it promised."""
+        return self.world.weather.kind == "promises"
+
+    def _act_on_promises(self, keeper: Keeper) -> bool:
+        done = self.kept_back.act(keeper)
+        if done is not None:
+            self._did(done)
+        elif self.world.rng.random() < EARLY and self.kept_back.close_old(keeper, keeper.channel.own.size):
+            self._did("closes early")
+        elif self.kept_back.ask(keeper):
+            self._did("asks for a resume")
         return True
 
     def _write_void(self, keeper: Keeper) -> bool:
@@ -293,7 +319,7 @@ class Mallory(Node):
             return None
         said: Commitment = replace(own, **changes)
         signed = sign_shape(*self._some_key(), Purpose.COMMITMENT, keeper.channel.context, said)
-        self._words(keeper)[keeper.side].append(signed)
+        self.words_of(keeper)[keeper.side].append(signed)
         return signed
 
     def _send_batch_with(self, keeper: Keeper, **changes: Any) -> bool:
@@ -323,7 +349,7 @@ class Mallory(Node):
 
     def _hand_rubbish(self, keeper: Keeper) -> bool:
         """To a tower that serves it: any words in anybody's name, some of them changed."""
-        ours, theirs = self._words(keeper)
+        ours, theirs = self.words_of(keeper)
         if not (ours or theirs) or not self.named:
             return False
         tower, channel = self.world.rng.choice(self.named), self.world.rng.choice(list(self.keepers))
@@ -339,7 +365,7 @@ class Mallory(Node):
 
     # -- the chain ----------------------------------------------------------------------------------------------------
 
-    def _ask(self, action: Action) -> bool:
+    def ask_chain(self, action: Action) -> bool:
         def answer(refused: Refused | None) -> None:
             name = type(action).__name__
             self.world.counts[f"mallory's {name} {'refused' if refused else 'taken'}"] += 1
@@ -352,47 +378,50 @@ class Mallory(Node):
     def _close_old(self, keeper: Keeper) -> bool:
         """With any of its own commitments, and any of the peer's."""
         lost = self.world.rng.random() < 0.2
-        words = self._words(keeper)[1 - keeper.side]
-        own = any_of(self.world.rng, self._words(keeper)[keeper.side])
+        return self.close_with(keeper, any_of(self.world.rng, self.words_of(keeper)[keeper.side]), lost=lost)
+
+    def close_with(self, keeper: Keeper, own: Signed | None, *, lost: bool) -> bool:
+        """And with any words of the peer that go with it."""
+        words = self.words_of(keeper)[1 - keeper.side]
         head = None if own is None else decode_commitment(own.body)
         seen, size = (0, 0) if head is None or lost else (head.seen_size, head.size)
         known = [(word, decode_commitment(word.body)) for word in words]
         fitting = [word for word, peer in known if peer.size >= seen and (lost or peer.seen_size <= size)]
         peer = self.world.rng.choice(fitting) if fitting else None
-        return self._ask(Close(channel=keeper.id, own=None if lost else own, peer=peer, lost=lost))
+        return self.ask_chain(Close(channel=keeper.id, own=None if lost else own, peer=peer, lost=lost))
 
     def _challenge(self, keeper: Keeper) -> bool:
         """Any word of the peer's, or one of its own that is older than what it posted: a newer one would betray it."""
         side = self.world.rng.randrange(2)
         posted = self.world.chain.channels[keeper.id].sides[keeper.side].posted.size
-        words = [word for word in self._words(keeper)[side] if side != keeper.side or size_of(word) <= posted]
+        words = [word for word in self.words_of(keeper)[side] if side != keeper.side or size_of(word) <= posted]
         if not words:
             return False
         shown = self.world.rng.choice(words)
-        return self._ask(Challenge(channel=keeper.id, side=side, commitment=shown))
+        return self.ask_chain(Challenge(channel=keeper.id, side=side, commitment=shown))
 
     def _private_head(self, keeper: Keeper) -> bool:
         """A head of its own that nobody else has seen, as if it were settled."""
         size = keeper.channel.own.size + self.world.rng.randint(1, 100)
         private = self._signed(keeper, size=size, root=digest(b"private"), spent=0)
-        peer = any_of(self.world.rng, self._words(keeper)[1 - keeper.side])
+        peer = any_of(self.world.rng, self.words_of(keeper)[1 - keeper.side])
         if private is None or peer is None:
             return False
         heads = ChannelHeads(channel=keeper.id, commitments=(private, peer))
-        return self._ask(Checkpoint(heads=(heads,)))
+        return self.ask_chain(Checkpoint(heads=(heads,)))
 
     def _settle_newest(self, keeper: Keeper) -> bool:
         """What both signed, at once: before a peer that forgot it can make it void."""
         heads = checkpoint_heads(keeper.channel)
-        return heads is not None and self._ask(Checkpoint(heads=(heads,)))
+        return heads is not None and self.ask_chain(Checkpoint(heads=(heads,)))
 
     def _settle_early(self, keeper: Keeper) -> bool:
         row = self.world.chain.channels[keeper.id]
-        return row.phase == L1Phase.CLOSING and self._ask(Settle(channel=keeper.id))
+        return row.phase == L1Phase.CLOSING and self.ask_chain(Settle(channel=keeper.id))
 
     def _post_resume(self, keeper: Keeper) -> bool:
         kept = self.resumes.get(keeper.id)
-        return bool(kept) and self._ask(ResumeChannel(channel=keeper.id, resume=self.world.rng.choice(kept or [])))
+        return bool(kept) and self.ask_chain(ResumeChannel(channel=keeper.id, resume=self.world.rng.choice(kept or [])))
 
     def submit(self, keeper: Keeper, submit: Submit) -> None:
         """What its core asks of the chain is brought there, mostly."""

@@ -131,7 +131,7 @@ MUTANTS = (
     Mutant(
         "resume without raising the floor",
         "l2/protocol/resume.py",
-        "change(channel, peer_floor=asked.height)",
+        "change(channel, peer_floor=height)",
         "change(channel, peer_floor=channel.row.peer_floor)",
         "power",
     ),

@@ -120,23 +120,32 @@ RARE: dict[str, Weather] = {
         append_ms=15_000,
         append_entries=3,
     ),
+    "promises": Weather(  # the same, and Mallory keeps back what her peers give her and forget
+        kind="promises",
+        troubles={"mallory": 2_000, "backup": 6_000, "restore older": 12_000, "crash": 12_000, "checkpoint": 60_000}
+        | {"close alone": 120_000, "cut": 20_000},
+        append_ms=15_000,
+        append_entries=3,
+        window_ms=60_000,
+        verdict_ms=40_000,
+    ),
 }
 """Lived where they are asked for by name alone: no seed picks them, and so none is another world for them."""
 
 
-_HERS = ("betrayal", "garbage", "absence")
+_HERS = ("betrayal", "garbage", "absence", "promises")
 
 
 def pick_topology(rng: Random, weather: str | None = None) -> Topology:
     """Two to five hospitals, every one with at least one channel; in half of the worlds one is Mallory, and in a
-    betrayal always, and where garbage is thrown or somebody is away; never in a rare weather."""
+    betrayal always, and where garbage is thrown, somebody is away or promises are forgotten; never among copies."""
     hospitals = rng.choice((2, 2, 3, 3, 4, 5))
     pairs = [(rng.randrange(at), at) for at in range(1, hospitals)]
     for _ in range(rng.randrange(hospitals)):
         first, second = rng.sample(range(hospitals), 2)
         pairs.append((first, second))
     mallory = rng.randrange(hospitals) if rng.random() < 0.5 or weather in _HERS else None
-    mallory = None if weather in RARE else mallory
+    mallory = None if weather == "copies" else mallory
     towers = rng.choice((1, 1, 2)) if weather == "absence" else rng.choice((0, 1, 1, 2))
     may_lie = towers > (weather == "absence") and rng.random() < 0.3  # who is away has one that does not
     return Topology(hospitals, tuple(pairs), mallory, towers, towers - 1 if may_lie else None)

@@ -196,6 +196,7 @@ def test_no_resume_denies_what_we_showed_the_chain_ourselves(
 ) -> None:
     """[START-2] Our disk has forgotten it, and the chain has not: it would be our bond (RESUME-5)."""
     mallory = Mallory()
+    mallory.pair.do(0, BlockSeen(height=5, clock_ms=NOW_MS, row=None))
     row = chain_row(mallory.victim.id)
     if how == "claimed":
         claim = Claim(

@@ -16,6 +16,7 @@ from l1.rules.log.entries import Entry, Pay, Receipt, Seen
 from l1.rules.log.leaves import encode_parts, leaf_hashes
 from l2.protocol.batch import encode_batch
 from l2.protocol.events import (
+    BlockSeen,
     MessageReceived,
     Send,
     Written,
@@ -111,6 +112,7 @@ def height_falls(mallory: Mallory) -> Fault | None:
 
 
 def below_resume(mallory: Mallory) -> Fault | None:
+    mallory.pair.do(0, BlockSeen(height=5, clock_ms=NOW_MS, row=None))
     assert mallory.say(encode(ResumeAsk(height=5)), Message.RESUME_ASK) is None
     return mallory.say(mallory.requests(height=4))
 

@@ -129,7 +129,8 @@ def lied_to() -> Pair:
     for _ in range(3):
         pair.settle()
         pair.height += 1
-        pair.do(0, BlockSeen(height=pair.height, clock_ms=pair.now_ms, row=None))
+        for side in (1, 0):
+            pair.do(side, BlockSeen(height=pair.height, clock_ms=pair.now_ms, row=None))
     pair.settle()
     return pair
 

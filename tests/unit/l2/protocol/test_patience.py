@@ -11,6 +11,7 @@ from l1.rules.log.entries import Request
 from l2.protocol.events import (
     Arrived,
     AskClose,
+    BlockSeen,
     Connected,
     Disconnected,
     MessageReceived,
@@ -106,6 +107,7 @@ def test_what_comes_before_the_heads_is_left_over_and_passed_over() -> None:
 def test_a_height_counts_once() -> None:
     """[START-1] Two processes with one disk between them must not get one `resume`: both would sign under it."""
     mallory = Mallory()
+    mallory.pair.do(0, BlockSeen(height=6, clock_ms=NOW_MS, row=None))
     given = []
     for height in (5, 5, 4, 6):
         effects = mallory.pair.do(0, MessageReceived(Message.RESUME_ASK, encode(ResumeAsk(height=height))))
@@ -115,6 +117,7 @@ def test_a_height_counts_once() -> None:
 
 def test_a_promise_is_written_before_it_is_given() -> None:
     mallory = Mallory()
+    mallory.pair.do(0, BlockSeen(height=5, clock_ms=NOW_MS, row=None))
     mallory.pair.do(0, MessageReceived(Message.RESUME_ASK, encode(ResumeAsk(height=5))))
     mallory.pair.crash(0)
     assert mallory.pair.channels[0].row.peer_floor == 5

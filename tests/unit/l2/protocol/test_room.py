@@ -17,6 +17,7 @@ def lacking() -> Pair:
     for _ in range(BATCHES):
         granted(pair)
     pair.crash(1, MemoryRows(new_rows(OPENING, 1)))
+    pair.block()
     pair.connect()
     return pair
 
