@@ -5,8 +5,8 @@
 [REC-3] Every batch comes after what it has seen of the other log, so that it joins at once. Where both hold both logs,
 such an order exists: it is the one in which they were written.
 [REC-4] What was given back counts by our own signature alone.
-[REC-6] A peer that promised to refuse what we signed below a height gets it signed anew: a disk may forget a promise
-that it got, or remember one and forget what came after it.
+[REC-6] A peer that refuses what we signed below a height gets it signed anew: a disk may forget a promise that it got,
+or remember one and forget what came after it; or the peer has started, and forgot what it promised before [START-10].
 [REC-5] What a peer lacks is sent as fast as it takes it: whole logs do not fit on a line.
 """
 

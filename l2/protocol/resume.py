@@ -2,10 +2,11 @@
 
 [START-1] It asks with a height above every block that it saw when it started, above all that it signed as far as it
 knows, and above what it asked with before. So two processes of one hospital never get the same `resume`.
-[START-2] Who signs a `resume` at h refuses that side's commitments below h from then on, and wrote so first.
+[START-2] Who signs a `resume` at h refuses that side's commitments below h from then on, and wrote so first. It has
+seen the chain reach h.
 [START-3] If the peer holds more of our log than we do, it gives it back first; then we go on.
 [START-4] Batches that the peer never got are signed again at the new height: same size, same root, same words.
-[START-5] A channel that is closing needs no `resume`: nothing is signed in it any more.
+[START-5] A channel that is closing needs no `resume`, for nothing new is signed in it; but to sign last words again.
 [START-7] Before it has resumed a process blames nobody for what does not fit its disk: that may be a copy from before a
 loss, with words that were never heard and then written otherwise. It signs nothing, and tells its operator.
 [START-6] Who did not find its log on its own disk, or knows that its disk is a copy, shows the `resume` to the chain

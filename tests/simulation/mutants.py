@@ -247,6 +247,20 @@ MUTANTS = (
         "        book.forget(key)\n    elif row.phase == Phase.OPEN:\n        book.forget(key)\n    elif",
         "absence",
     ),
+    Mutant(
+        "forget that a disk may have promised",
+        "l2/protocol/channel.py",
+        "channel.trusted = None if fresh else _trusted(rows, channel.peer.size)",
+        "channel.trusted = None",
+        "promises",
+    ),
+    Mutant(
+        "promise what lies ahead",
+        "l2/protocol/step.py",
+        "channel.asked is None or channel.asked > channel.height",
+        "channel.asked is None",
+        "promises",
+    ),
 )
 
 
