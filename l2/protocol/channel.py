@@ -33,7 +33,6 @@ from l2.protocol.rows import (
     Rows,
     alive_key,
     close_key,
-    doubt_key,
     ending_key,
     head_key,
     mark_key,
@@ -210,12 +209,6 @@ class Channel:
     def peer(self) -> LogHead:
         return self.heads[1 - self.row.side]
 
-    @property
-    def floor(self) -> int:
-        """The height below which nothing that the peer signed is taken: [START-2] as was promised, [START-10] or as
-        may have been promised before this process started."""
-        return max(self.row.peer_floor, self.refuses_below)
-
     def may_sign(self) -> bool:
         if self.key_is_over() or (self.own.signed is not None and self.own.signed.key > self.me.key):
             return False  # [ROT-2]
@@ -318,7 +311,7 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     channel.deposits = row.opening.deposits
     channel.resumed, channel.loaded = fresh, channel.own.size
     channel.forgot = not fresh and not channel.own.size
-    channel.trusted = None if fresh else _trusted(rows, channel.peer.size)
+    channel.trusted = None if fresh else channel.peer.size
     channel.acknowledged = fold.logs[1 - row.side].seen
     remember_unseen(channel)
     channel.unanswered = _count_unanswered(channel)
@@ -327,12 +320,6 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     alone = rows.get(close_key())
     channel.closing_alone = None if alone is None else alone == b"\x01"
     return channel
-
-
-def _trusted(rows: Rows, held: int) -> int:
-    """What the disk holds of the peer's log, less what a process took that started while the channel was closing."""
-    stored = rows.get(doubt_key())
-    return held if stored is None else min(held, int.from_bytes(stored, "big"))
 
 
 def _load_log(rows: Rows, fold: Fold, side: int) -> LogHead:

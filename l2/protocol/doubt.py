@@ -12,7 +12,19 @@ from l2.protocol.events import Effect
 from l2.protocol.phases import Phase
 from l2.protocol.rows import doubt_key
 
-__all__ = ["begin", "is_refused", "may_be_void"]
+__all__ = ["begin", "floor_of", "is_refused", "may_be_void", "recall"]
+
+
+def floor_of(channel: Channel) -> int:
+    """The peer's words below it are refused: [START-2] as was promised, or as may have been, and was forgotten."""
+    return max(channel.row.peer_floor, channel.refuses_below)
+
+
+def recall(channel: Channel) -> None:
+    """With the first block: what an earlier process took while the channel was closing is not trusted by this one."""
+    kept = channel.rows.get(doubt_key())
+    if channel.trusted is not None and kept is not None:
+        channel.trusted = min(channel.trusted, int.from_bytes(kept, "big"))
 
 
 def begin(channel: Channel) -> list[Effect]:
@@ -27,7 +39,7 @@ def begin(channel: Channel) -> list[Effect]:
 
 def is_refused(channel: Channel, said: Commitment) -> bool:
     """Whether words of the peer are from below the floor; before the first block nobody knows where that is."""
-    return channel.started_at is None or said.height < channel.floor
+    return channel.started_at is None or said.height < floor_of(channel)
 
 
 def may_be_void(channel: Channel, said: Commitment) -> bool:

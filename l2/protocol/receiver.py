@@ -18,7 +18,7 @@ from l1.rules.log.leaves import decode_parts, leaf_hashes
 from l2.protocol.batch import decode_batch
 from l2.protocol.cases import check_words, overspent, void_accesses
 from l2.protocol.channel import Channel, says_something
-from l2.protocol.doubt import is_refused
+from l2.protocol.doubt import floor_of, is_refused
 from l2.protocol.events import Acknowledged, Arrived, Effect, Tell
 from l2.protocol.fold_rows import let_stand
 from l2.protocol.limits import HELD_BATCHES_MAX, WINDOW_BATCHES
@@ -105,7 +105,7 @@ def _check_place(channel: Channel, commitment: Commitment, key: int) -> None:
     previous = channel.peer.commitment
     fallen = previous is not None and commitment.height < previous.height
     require(not fallen, Fault.HEIGHT_FALLS, "the commitment's height is below the one before")
-    floor = channel.floor
+    floor = floor_of(channel)
     require(commitment.height >= floor, Fault.BELOW_RESUME, f"signed below the height {floor} of its resume")
     last_word = channel.row.finals[1 - channel.side]
     require(last_word is None, Fault.AFTER_CLOSING, "a batch after the peer's final commitment")

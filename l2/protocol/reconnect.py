@@ -16,6 +16,7 @@ from l1.rules.commitment import Commitment, decode_commitment, open_commitment
 from l1.rules.log.leaves import decode_parts, leaf_hashes
 from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.channel import Channel, commitment_at, own_head, says_something
+from l2.protocol.doubt import floor_of
 from l2.protocol.events import Arrived, Effect, Send
 from l2.protocol.fold_rows import let_stand
 from l2.protocol.log import tiles
@@ -67,7 +68,7 @@ def heads(channel: Channel) -> Effect:
         own_root=channel.own.frontier.root(),
         peer_size=channel.peer.size,
         peer_root=channel.peer.frontier.root(),
-        floor=channel.floor,
+        floor=floor_of(channel),
     )
     return Send(Message.REESTABLISH, encode(said))
 

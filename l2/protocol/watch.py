@@ -43,6 +43,7 @@ def block_seen(channel: Channel, event: BlockSeen) -> list[Effect]:
     channel.clock_is_off = event.clock_is_off
     if is_first := channel.started_at is None:
         channel.started_at = event.height
+        doubt.recall(channel)
     if event.row is not None:
         channel.l1 = event.row
         channel.deposits = (event.row.sides[0].deposit, event.row.sides[1].deposit)

@@ -31,6 +31,7 @@ __all__ = ["KeptBack"]
 
 AHEAD = 0.3  # of what she asks for lies in the future: at what height she will need it she cannot know
 AHEAD_BLOCKS = 60
+EARLY = 0.02  # then her peer may forget while the window is open
 BLIND = 0.03  # of heads: then she dates back though her peer has not forgotten
 
 
@@ -46,13 +47,12 @@ class KeptBack:
 
     # -- getting one, and finding that it was forgotten ---------------------------------------------------------------
 
-    def ask(self, keeper: Keeper) -> bool:
+    def _ask(self, keeper: Keeper) -> None:
         """Her core knows nothing of it."""
         world = self._mallory.world
         height = world.chain.tip.height
         height += world.rng.randint(1, AHEAD_BLOCKS) if world.rng.random() < AHEAD else 0
         keeper.post(MessageReceived(int(Message.RESUME_ASK), encode(ResumeAsk(height=height))))
-        return True
 
     def heard(self, keeper: Keeper, message: MessageReceived) -> None:
         """Heads tell what her peer holds, and below which height it refuses her words."""
@@ -94,11 +94,17 @@ class KeptBack:
         signed = keeper.channel.sign_commitment(said)
         return MessageReceived(message.type, encode_batch(batch.publics, batch.privates, signed))
 
-    def act(self, keeper: Keeper) -> str | None:
-        """What there is to do in a channel whose bait is laid, by name; None where there is none."""
-        bait = self._baits.get(keeper.id)
-        if bait is None or not keeper.channel.connected:
-            return None
+    def act(self, keeper: Keeper) -> str:
+        """What she does in a channel, by name."""
+        bait, rng = self._baits.get(keeper.id), self._mallory.world.rng
+        if bait is not None and keeper.channel.connected:
+            return self._use(keeper, bait)
+        if rng.random() < EARLY and self._close_old(keeper, keeper.channel.own.size):
+            return "closes early"
+        self._ask(keeper)
+        return "asks for a resume"
+
+    def _use(self, keeper: Keeper, bait: Signed) -> str:
         resume, row, world = resume_in(bait), self._mallory.world.chain.channels[keeper.id], self._mallory.world
         if self._is_sprung(row, keeper.side, resume):
             self._mallory.ask_chain(ResumeChannel(channel=keeper.id, resume=bait))
@@ -108,9 +114,9 @@ class KeptBack:
         if keeper.channel.acknowledged <= resume.size:
             world.troubles.write(keeper)
             return "writes below a resume"
-        return "closes before a resume" if self.close_old(keeper, resume.size) else "waits"
+        return "closes before a resume" if self._close_old(keeper, resume.size) else "waits"
 
-    def close_old(self, keeper: Keeper, size: int) -> bool:
+    def _close_old(self, keeper: Keeper, size: int) -> bool:
         own = [word for word in self._mallory.words_of(keeper)[keeper.side] if size_of(word) <= size]
         return self._mallory.close_with(keeper, self._mallory.world.rng.choice(own) if own else None, lost=False)
 

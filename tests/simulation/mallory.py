@@ -21,17 +21,17 @@ from l1.rules.transactions import Action, Challenge, ChannelHeads, Checkpoint, C
 from l2.protocol import writer
 from l2.protocol.batch import decode_batch, encode_batch
 from l2.protocol.closing import checkpoint_heads
-from l2.protocol.events import Append, MessageReceived, Send, Submit
+from l2.protocol.events import MessageReceived, Send, Submit
 from l2.protocol.fold_rows import fold_rows
 from l2.protocol.handover import Handed, sign_handover
 from l2.protocol.messages import Message, ResumeGiven, decode_resume_given
-from l2.protocol.phases import Phase
 from tests.simulation.decoding import resume_in, size_told
 from tests.simulation.genuine import SimKey
 from tests.simulation.keeper import Keeper
 from tests.simulation.kept_back import KeptBack
 from tests.simulation.malformed import any_of, bytes_changed, malform, other_heads, other_resume, size_of, words_changed
 from tests.simulation.node import Node
+from tests.simulation.other_self import other_self
 from tests.simulation.workload import any_entries, is_ended, opening_of, pay_for
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ __all__ = ["Mallory"]
 
 CLOSING_QUIET = 0.8  # most of what she could ask then is refused, and costs a block
 PATIENCE = 0.95
-EARLY = 0.02  # then her peer may forget while the window is open
 KEPT = 200  # signed words and messages of each channel that it remembers
 
 
@@ -162,7 +161,8 @@ class Mallory(Node):
             return False
         keeper = rng.choice(list(self.keepers.values()))
         if self.keeps_back:
-            return self._act_on_promises(keeper)
+            self._did(self.kept_back.act(keeper))
+            return True
         is_alone = self.world.peer_of(keeper).is_away  # nobody is at home
         if self.world.weather.kind == "absence" and not is_alone and rng.random() < PATIENCE:
             return False
@@ -200,22 +200,12 @@ class Mallory(Node):
         """Whether she does nothing but wait for a peer that forgets what it promised."""
         return self.world.weather.kind == "promises"
 
-    def _act_on_promises(self, keeper: Keeper) -> bool:
-        done = self.kept_back.act(keeper)
-        if done is not None:
-            self._did(done)
-        elif self.world.rng.random() < EARLY and self.kept_back.close_old(keeper, keeper.channel.own.size):
-            self._did("closes early")
-        elif self.kept_back.ask(keeper):
-            self._did("asks for a resume")
-        return True
-
     def _write_void(self, keeper: Keeper) -> bool:
         """Entries that its own fold calls void, signed all the same."""
         channel = keeper.channel
         if not channel.may_sign() or channel.queue or len(keeper.decided) + keeper.speaking >= 2:
             return False
-        return self._sign_batch(keeper, *any_entries(self.world.rng, self.clock_ms(), self._target(keeper)))
+        return self._sign_batch(keeper, *any_entries(self.world.rng, self.clock_ms(), self.target(keeper)))
 
     def _access_ended(self, keeper: Keeper) -> bool:
         """An access to a grant of which it has seen that it ended, or that its consent did."""
@@ -230,7 +220,7 @@ class Mallory(Node):
             return False
         return self._sign_batch(keeper, *opening_of(world.rng.choice(grants), self.clock_ms()))
 
-    def _target(self, keeper: Keeper) -> int:
+    def target(self, keeper: Keeper) -> int:
         """Some entry, by preference a void one or one that has ended."""
         rng, channel = self.world.rng, keeper.channel
         marks = channel.fold.logs[rng.randrange(2)].marks
@@ -276,33 +266,10 @@ class Mallory(Node):
 
     def _fork(self, keeper: Keeper) -> bool:
         """A second self on the same rows signs another batch at the same size: the peer hears both."""
-        return self._other_self(keeper, in_secret=False)
+        return other_self(self, keeper, in_secret=False)
 
     def _show_around(self, keeper: Keeper) -> bool:
-        return self._other_self(keeper, in_secret=True)  # only others than the peer hear of it
-
-    def _other_self(self, keeper: Keeper, *, in_secret: bool) -> bool:
-        channel = keeper.channel
-        if channel.phase is not Phase.OPEN or not channel.own.size:
-            return False
-        me = channel.me
-        other = self.world.core.load(self.disk.rows(keeper.id).copy(), me, channel.context.chain, fresh=True)
-        other.peer_keys, other.height = channel.peer_keys, channel.height
-        other.connected = other.established = True
-        entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
-        try:
-            effects = self.world.core.step(other, [Append(entries, terms, 0)], self.clock_ms(), keeper.own_keys)
-        except AssertionError:  # an older misdeed of hers is no honest core's log
-            return False
-        for effect in effects:
-            if isinstance(effect, Send):
-                message = MessageReceived(int(effect.type), effect.payload)
-                if not in_secret:
-                    self.remember(keeper, message)
-                    keeper.post(message)
-        if other.own.signed is not None and other.own.size > 0:
-            self.world.gossip.keep(other, other.own.signed, 0.5)
-        return True
+        return other_self(self, keeper, in_secret=True)  # only others than the peer hear of it
 
     def _some_key(self) -> tuple[SimKey, int]:
         """Mostly the one that signs now, at times an older one."""
@@ -340,7 +307,7 @@ class Mallory(Node):
         paid = pay_for(self.world.rng, channel, self.clock_ms())
         if paid and self.world.rng.random() < 0.7:
             return self._sign_batch(keeper, paid, [])
-        entries, terms = any_entries(self.world.rng, self.clock_ms(), self._target(keeper))
+        entries, terms = any_entries(self.world.rng, self.clock_ms(), self.target(keeper))
         return self._sign_batch(keeper, entries, terms, more=self.world.rng.choice((1, 100, 10**9)))
 
     def _forge_seen(self, keeper: Keeper) -> bool:

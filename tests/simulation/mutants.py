@@ -250,7 +250,7 @@ MUTANTS = (
     Mutant(
         "forget that a disk may have promised",
         "l2/protocol/channel.py",
-        "channel.trusted = None if fresh else _trusted(rows, channel.peer.size)",
+        "channel.trusted = None if fresh else channel.peer.size",
         "channel.trusted = None",
         "promises",
     ),

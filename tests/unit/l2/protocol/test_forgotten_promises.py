@@ -10,6 +10,7 @@ from l1.rules import state as l1_state
 from l1.rules.commitment import decode_commitment
 from l1.rules.transactions import Challenge, Close
 from l2.protocol.channel import new_rows
+from l2.protocol.doubt import floor_of
 from l2.protocol.events import (
     AskClose,
     BlockSeen,
@@ -108,7 +109,7 @@ def test_before_the_first_block_nothing_is_said_or_taken() -> None:
 def test_a_channel_that_this_process_opened_has_nothing_to_forget() -> None:
     pair = Pair()
     block(pair, 0, BACK_AT)
-    assert pair.channels[0].floor == 0
+    assert floor_of(pair.channels[0]) == 0
     assert pair.channels[0].trusted is None
 
 
