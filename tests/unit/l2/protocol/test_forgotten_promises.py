@@ -184,6 +184,9 @@ def test_who_closes_signs_its_last_words_anew_for_a_peer_that_started_again(rest
         assert pair.channels[side].phase is Phase.CLOSING
         assert any(isinstance(effect, Submit) for effect in pair.effects[side])
     pair.check()
+    final, closer = pair.channels[1].row.finals[1], pair.channels[1]
+    if closer.row.resume is not None:
+        assert final == closer.own.signed, "its last word is not one that its own resume makes void"
 
 
 def test_who_closes_alone_signs_nothing_anew() -> None:
