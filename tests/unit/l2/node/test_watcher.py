@@ -31,7 +31,15 @@ class NotingKeeper:
     """What the watcher knows of a keeper, and what it was told."""
 
     def __init__(self, row: l1_state.Channel, side: int) -> None:
-        self.channel = SimpleNamespace(id=row.id, side=side, row=SimpleNamespace(opening=row.opening), l1=None)
+        self.channel = SimpleNamespace(
+            id=row.id,
+            side=side,
+            row=SimpleNamespace(opening=row.opening),
+            l1=None,
+            coming=None,
+            asked=None,
+            resend_at=None,
+        )
         self.own_keys: dict[int, bytes] = {}
         self.told: list[Any] = []
 

@@ -7,7 +7,6 @@ import pytest
 from l1.ground import limits
 from l1.ground.hashing import digest
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
-from l1.rules.log import standing
 from l1.rules.log.entries import (
     Deny,
     DenyTerms,
@@ -367,16 +366,6 @@ def test_a_whole_life_stands() -> None:
     check_judged_at_once(logs)
 
 
-def test_a_full_cache_forgets_no_entry_of_the_batch_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A consent and a grant on it in one batch: the consent can be read from nowhere else yet."""
-    monkeypatch.setattr(standing, "CACHED_ROWS_MAX", 8)
-    logs = Logs()
-    for _ in range(8):
-        logs.consented()
-    voids = logs.fold.judge(0, [consent(), grant(consent=8)], [consent_terms(), grant_terms()])
-    assert not voids
-
-
 def test_an_expired_request_makes_room() -> None:
     logs = Logs()
     too_many_requests(logs)
@@ -391,35 +380,3 @@ def test_an_answered_request_makes_room_once_the_answer_is_seen() -> None:
     assert asked in logs.fold.logs[1].open_requests
     logs.see(1)
     assert asked not in logs.fold.logs[1].open_requests
-
-
-def test_what_was_undone_is_no_grant_to_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older grant that is read again meanwhile does not hide the newer one from `undo`."""
-    monkeypatch.setattr(standing, "CACHED_GRANTS_MAX", 2)
-    logs = Logs()
-    old = logs.granted()
-    logs.put(1, Receipt(time=NOW_MS, grant=old))
-    logs.see(0)
-    for _ in range(2):
-        logs.put(0, grant(), grant_terms())
-    new = len(logs.entries[0])
-    assert not logs.fold.judge(0, [grant(), Release(time=NOW_MS, grant=old, secret=SECRET)], [grant_terms()])
-    logs.fold.undo()
-    assert logs.consented() == new
-    logs.see(1)
-    assert logs.write(1, access(new), access_terms()) is Void.NO_SUCH_ENTRY
-
-
-def test_grants_that_are_not_at_hand_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "CACHED_GRANTS_MAX", 8)
-    logs = Logs()
-    granted = [logs.granted() for _ in range(20)]
-    opened = [access(index) for index in (*granted[:3], granted[1])]
-    logs.asked_for.clear()
-    assert not logs.fold.judge(1, [*opened, Receipt(time=NOW_MS, grant=granted[2])], [access_terms()] * 4)
-    assert logs.asked_for == [(0, granted[:3])]
-    logs.fold.undo()
-    none = [access(index) for index in (0, len(logs.entries[0]), granted[3])]  # a consent, nothing, and a grant
-    voids = logs.fold.judge(1, none, [access_terms()] * 3)
-    assert [reason for _, reason in voids] == [Void.NO_SUCH_ENTRY, Void.NOT_SEEN]
-    assert logs.asked_for[1:] == [(0, [granted[3]])]
