@@ -18,7 +18,7 @@ from tests.processes.worlds import open_world
 pytestmark = pytest.mark.slow
 
 MIB = 1024 * 1024
-RATE = 4 * MIB  # a second, to each peer: far below what any disk does, so that it alone decides, on a busy machine too
+RATE = 2 * MIB  # a second, to each peer: far below what any disk does, so that it alone decides, on a busy machine too
 LARGE, SMALL = 40 * MIB, MIB // 4
 LARGE_ONES, SMALL_ONES = 2, 4  # two large ones have all four lines; without turns the small ones would get none
 FAR_S = 90.0
