@@ -13,6 +13,7 @@ from l2.protocol.events import (
     Arrived,
     AskCheckpoint,
     AskClose,
+    BlockSeen,
     Charged,
     ClockSeen,
     Connected,
@@ -51,6 +52,9 @@ class Keeper:
         self.speaking = False
         self.line: Line | None = None
         self.own_keys: dict[int, bytes] = {}
+        # What the auditor asks about the start: whether there was one, what the disk held of the peer's log, and the
+        # height of the first block after it.
+        self.is_fresh, self.held, self.began = channel.resumed, channel.peer.size, -1
         self._awake = False
         self._redial_ms = REDIAL_MS[0]
 
@@ -68,6 +72,8 @@ class Keeper:
     # -- deciding ---------------------------------------------------------------------------------------------------
 
     def offer(self, event: Event) -> None:
+        if isinstance(event, BlockSeen) and self.began < 0:
+            self.began = event.height
         self.inbox.append(event)
         self.wake()
 

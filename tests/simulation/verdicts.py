@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from l1.rules.commitment import decode_commitment
 from l1.rules.log.entries import Access
 from l1.rules.log.marks import Void
 from l1.rules.state import Channel as L1Channel
@@ -32,10 +33,20 @@ class Verdicts:
 
     def heard_void(self, keeper: "Keeper", signer: Signer, arrived: Arrived) -> None:
         """An access after its grant or consent ended, as its writer had seen: proof, whether or not it is noticed."""
+        if self._may_be_denied(keeper, arrived.first):
+            return
         for index, reason in arrived.voids:
             if reason in _AFTER_END and isinstance(arrived.entries[index - arrived.first], Access):
                 self.charged(keeper, signer, "an access after its end, heard")
                 return
+
+    @staticmethod
+    def _may_be_denied(keeper: "Keeper", first: int) -> bool:
+        """[START-10] Words from before a start that came after it prove nothing: who shows them may pay for it."""
+        batch = keeper.channel.readers[1 - keeper.side].message(first)
+        said = decode_commitment(batch.commitment.body)
+        is_old = keeper.began < 0 or said.height < keeper.began
+        return is_old and said.size > keeper.held and not keeper.is_fresh
 
     def check(self, row: L1Channel, side: int, signer: Signer) -> None:
         """Who was proved to have misbehaved, in time, has forfeited its bond when the channel is paid out.
