@@ -172,6 +172,7 @@ class _Lane:
         self._asked, self._began_s = 0, trio.current_time()
         self.under_way: deque[Unit] = deque()  # asked for and not yet written, oldest first
         self._due = 0  # chunks asked for and not yet come
+        self._arrived = 0  # chunks that came
         self._kept = 0  # chunks of the oldest unit that are written
 
     async def receive(self) -> None:
@@ -186,6 +187,7 @@ class _Lane:
                 if not self._turn.is_learned:
                     self._turn.learn(trio.current_time() - began)
                 self._due -= _chunks_in(payload)
+                self._arrived += _chunks_in(payload)
                 await self._came_in.send(payload)
 
     async def _ask(self) -> None:
@@ -201,10 +203,14 @@ class _Lane:
             await self._line.send_many([(PULL, encode(Pull(download.channel, download.grant, None, u))) for u in fresh])
 
     def _room(self) -> int:
-        """How many chunks the next request may be for: half of the window, so that another one is on its way."""
+        """How many chunks the next request may be for: half of the window, so that another one is on its way.
+
+        [PULL-10] An answer is late on a long line, and on one that carries little; so no more is under way than what
+        the line has shown to carry: what waits there is waited for by all who come after.
+        """
         had_turn = self._asked >= TURN_CHUNKS or trio.current_time() >= self._began_s + TURN_S
         over = had_turn and self._others_wait()
-        window = self._turn.window
+        window = min(self._turn.window, DEPTH_MIN * UNIT_CHUNKS + self._arrived)
         return 0 if over or self._due >= window else min(max(1, window // 2), UNIT_CHUNKS)
 
     async def keep(self) -> None:
