@@ -81,7 +81,7 @@ def check_words(channel: Channel, signed: Signed, commitment: Commitment) -> Non
 
     [CASE-2] Words from below a resume that we gave are void, and showing them would be ours to pay for.
     """
-    if commitment.height < channel.row.peer_floor or may_be_void(channel, commitment):
+    if _proves_nothing(channel, commitment):
         return
     newest = channel.peer.commitment
     if newest is not None and contradict(newest, commitment):
@@ -94,12 +94,16 @@ def check_words(channel: Channel, signed: Signed, commitment: Commitment) -> Non
         raise Misconduct(Fault.EQUIVOCATION, detail, Charge.EQUIVOCATION, TwoWords(first=held, second=signed))
 
 
+def _proves_nothing(channel: Channel, commitment: Commitment) -> bool:
+    """[CASE-2], [START-10] Whether a `resume` that we gave, or may have given, makes the words void."""
+    return commitment.height < channel.row.peer_floor or may_be_void(channel, commitment)
+
+
 def check_shown(channel: Channel, signed: Signed, commitment: Commitment, shown: Shown) -> None:
     """[CASE-10] Compare an entry of the peer's log, proved in a tree that the peer signed for, with the one that we
     hold at that index. Raises `Misconduct`; what is not proved there says nothing."""
     held, peer = channel.peer.signed, 1 - channel.side
-    is_void = commitment.height < channel.row.peer_floor or may_be_void(channel, commitment)
-    if is_void or held is None or shown.index >= channel.peer.size:
+    if _proves_nothing(channel, commitment) or held is None or shown.index >= channel.peer.size:
         return
     try:
         open_entry(shown, commitment.head)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from l1.ground.limits import CLOCK_SKEW_MS_MAX
 from l1.ground.merkle import EMPTY_ROOT
 from l1.rules.log.entries import TERMS_OF, Entry, Pay, Seen, Terms
-from l1.rules.log.leaves import encode_parts, leaf_hashes
+from l1.rules.log.leaves import align, encode_parts, leaf_hashes
 from l1.rules.log.marks import Void
 from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel, says_something
@@ -128,9 +128,7 @@ def _judge(
 
 def _without(entries: list[Entry], terms: list[Terms], bad: dict[int, Void]) -> tuple[list[Entry], list[Terms]]:
     """The entries and terms whose positions are not among the bad."""
-    following = iter(terms)
-    aligned = [(entry, next(following) if type(entry) in TERMS_OF else None) for entry in entries]
-    kept = [pair for at, pair in enumerate(aligned) if at not in bad]
+    kept = [pair for at, pair in enumerate(align(entries, terms)) if at not in bad]
     return [entry for entry, _ in kept], [own for _, own in kept if own is not None]
 
 

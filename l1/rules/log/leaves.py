@@ -24,6 +24,7 @@ __all__ = [
     "Hidden",
     "Opened",
     "Part",
+    "align",
     "count_parts",
     "cut_parts",
     "decode_parts",
@@ -109,8 +110,13 @@ def leaf_hashes(publics: bytes, privates: bytes, salts: bytes) -> list[bytes]:
 
 def decode_stored(publics: bytes, privates: bytes) -> list[tuple[Entry, Terms | None]]:
     """Entries that were checked when their batch came in, each with its terms."""
-    following = iter(_privates.decode(privates))
-    return [(entry, next(following) if type(entry) in TERMS_OF else None) for entry in _publics.decode(publics)]
+    return align(_publics.decode(publics), _privates.decode(privates))
+
+
+def align(entries: Sequence[Entry], terms: Sequence[Terms]) -> list[tuple[Entry, Terms | None]]:
+    """Each entry with its terms, or None for a kind without. `terms` are in the order of the entries that have some."""
+    following = iter(terms)
+    return [(entry, next(following) if type(entry) in TERMS_OF else None) for entry in entries]
 
 
 def one_leaf(public: bytes, private_digest: bytes) -> bytes:
