@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
-from l1.rules.commitment import decode_commitment
+from l1.rules.commitment import Signed
 from l1.rules.keys import key_counts
 from l1.rules.state import Phase as L1Phase
 from l1.rules.transactions import CHANNEL
 from l2.protocol.channel import stored_commitment
 from l2.protocol.events import AskClose
+from l2.protocol.handover import age_of_signed
 from l2.protocol.phases import Phase
 from l2.protocol.rows import Damaged
 from l2.tower.rows import side_key
@@ -19,7 +20,7 @@ from tests.simulation.keeper import Keeper
 from tests.simulation.weather import CALM
 from tests.simulation.world import World
 
-__all__ = ["Report", "live"]
+__all__ = ["Report", "is_lacking", "live"]
 
 JOIN_MS = 700_000  # in calm weather every pair of honest hospitals is level after so long
 CLOSE_MS = 3 * CALM.window_ms + 300_000  # and everything is paid out after so long
@@ -193,13 +194,18 @@ def _not_handed(world: World) -> str | None:
             continue
         for keeper in node.keepers.values():
             known = stored_commitment(node.disk.rows(keeper.id), 1 - keeper.side)
-            size = 0 if known is None else decode_commitment(known.body).size
             honest = [tower for tower in node.named if not tower.is_liar]
             for tower in honest if world.chain.row(keeper.id).phase != L1Phase.SETTLED else ():
                 held = tower.book.held(side_key(keeper.id, 1 - keeper.side))
-                if size > (0 if held is None else held.size):
-                    return f"hospital {node.number} holds {size} entries, and tower {tower.number} less"
+                if is_lacking(known, None if held is None else held.signed):
+                    return f"hospital {node.number} holds newer words than tower {tower.number}"
     return None
+
+
+def is_lacking(known: Signed | None, held: Signed | None) -> bool:
+    """[HAND-4] Whether a tower holds older words of a peer than the hospital that it serves, or none. A peer that signs
+    two logs may have given its hospital, after a loss, the older ones of greater size."""
+    return known is not None and (held is None or age_of_signed(known) > age_of_signed(held))
 
 
 def _look(world: World) -> None:
