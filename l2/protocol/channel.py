@@ -175,7 +175,7 @@ class Channel:
     closing_alone: bool | None = None  # stored: whether as lost, once it was decided
     close_posted: bool = False  # this process has asked the chain to close
     close_wanted: bool = False
-    close_asked: bool = False
+    peer_closes: bool = False  # it has said its last word: nothing of it is answered any more [END-9]
     final_said: bool = False  # on this connection, after everything that the peer lacked
     final_heard: bool = False
     # The height at which we last asked the chain to, and the size of the commitment shown.
@@ -223,8 +223,8 @@ class Channel:
         return self.me.key <= self.over
 
     def owes_answer(self) -> bool:
-        """Whether the peer waits for an acknowledgement that we may give."""
-        return self.unanswered > 0 and self.may_sign()
+        """Whether the peer waits for an acknowledgement that we may give. [END-9] Who closes waits for none."""
+        return self.unanswered > 0 and self.may_sign() and not self.peer_closes
 
     def commitment_to(self, frontier: Frontier, root: bytes, spent: int, seen: tuple[int, bytes]) -> Commitment:
         """Our words over a head of our log, not yet signed."""
@@ -315,7 +315,7 @@ def load(store: Rows, me: Me, chain: bytes, *, fresh: bool) -> Channel:
     channel.acknowledged = fold.logs[1 - row.side].seen
     remember_unseen(channel)
     channel.unanswered = _count_unanswered(channel)
-    channel.close_wanted = row.finals[1 - row.side] is not None
+    channel.close_wanted = channel.peer_closes = row.finals[1 - row.side] is not None
     channel.alive_ms = int.from_bytes(rows.get(alive_key()) or b"", "big")
     alone = rows.get(close_key())
     channel.closing_alone = None if alone is None else alone == b"\x01"

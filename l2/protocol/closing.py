@@ -6,6 +6,7 @@
 [END-4] Lost: the closer doubts its own disk, posts no commitment of its own and waits the double window.
 [END-5] On every connection the last word comes after all that the peer lacks, the closing after both last words.
 [END-8] A close alone that was decided, and that the chain does not show, is posted by the next process.
+[END-9] A peer that has said its last word is answered no more. What still waits came after our own, that we forgot.
 """
 
 from l1.ground.codec import encode
@@ -39,6 +40,7 @@ __all__ = [
     "close_again",
     "close_alone",
     "closing_received",
+    "owes_last_word",
     "proceed",
     "shutdown_received",
     "warn",
@@ -58,7 +60,7 @@ def ask_close(channel: Channel, *, alone: bool, lost: bool) -> list[Effect]:
         raise LocalError("the channel is frozen: the peer committed a fault", "close it with --alone")
     if not channel.established or not channel.resumed:
         raise LocalError("the peer is not connected", "wait until it is back, or close with --alone")
-    channel.close_wanted = channel.close_asked = True
+    channel.close_wanted = True
     return []
 
 
@@ -107,10 +109,11 @@ def proceed(channel: Channel) -> list[Effect]:
 
 def _may_decide(channel: Channel) -> bool:
     ready = channel.close_wanted and channel.established and channel.may_sign()
-    if not ready or channel.queue or channel.unanswered or channel.resend_at is not None:
+    if not ready or channel.queue or channel.resend_at is not None:
         return False
-    # Who asked waits for what is under way: the peer's answer brings it. A peer that is closing answers no more.
-    return not channel.under_way or channel.row.finals[1 - channel.side] is not None
+    # Who asked answers, and waits for what is under way: the peer's answer brings it. [END-9] A peer that is closing
+    # answers no more, and waits for no answer.
+    return channel.peer_closes or not (channel.unanswered or channel.under_way)
 
 
 def _empty_final(channel: Channel) -> Signed:
@@ -135,8 +138,16 @@ def _say_final(channel: Channel) -> list[Effect]:
     return [Send(Message.SHUTDOWN, encode(Shutdown(final=final))), *_agree(channel)]
 
 
+def owes_last_word(channel: Channel) -> bool:
+    """[END-6] Whether the peer has said its last word to us, and we cannot say ours yet. A new process of it may not
+    know that, and would sign beyond."""
+    ours, theirs = channel.row.finals[channel.side], channel.row.finals[1 - channel.side]
+    return theirs is not None and (ours is None or channel.phase is not Phase.CLOSING)
+
+
 def warn(channel: Channel) -> list[Effect]:
-    """[END-6] Before a peer may sign again it hears that we do not: its older self may have agreed to close."""
+    """[END-6] Before a peer may sign again it hears that we do not: its older self may have agreed to close. Never
+    where `owes_last_word`."""
     final = channel.row.finals[channel.side]
     if channel.phase is not Phase.CLOSING or final is None:
         return []
@@ -145,6 +156,7 @@ def warn(channel: Channel) -> list[Effect]:
 
 def shutdown_received(channel: Channel, payload: bytes) -> list[Effect]:
     said: Shutdown = decode_shutdown(payload)
+    channel.peer_closes = True  # [END-9] even where the words themselves must wait
     if must_wait(channel, said.final.key):
         return hold(channel, Message.SHUTDOWN, payload)
     commitment = open_peer(channel, said.final)

@@ -81,8 +81,7 @@ def step(channel: Channel, events: Sequence[Event], now_ms: int, own_keys: dict[
         effects += resume.proceed_resume(channel)
     except Refused as refused:
         effects += _blame(channel, refused)
-    peer_answers_no_more = channel.row.finals[1 - channel.side] is not None
-    if channel.queue and (channel.phase is not Phase.OPEN or peer_answers_no_more):
+    if channel.queue and (channel.phase is not Phase.OPEN or channel.peer_closes):
         effects += _decline(channel)
     effects += reconnect.resend(channel)
     effects += write(channel, now_ms)
@@ -149,9 +148,10 @@ def _take(channel: Channel, event: Event, now_ms: int, own_keys: dict[int, bytes
 
 
 def _answer(channel: Channel) -> list[Effect]:
-    """[START-2] A `resume ask` whose height we have seen; [END-6] after our last word, if it is said."""
+    """[START-2] A `resume ask` whose height we have seen; [END-6] after our last word, if we say one."""
     is_deaf = channel.phase in (Phase.FROZEN, Phase.SETTLED) or channel.doubtful
-    if is_deaf or channel.asked is None or channel.asked > channel.height:
+    waits = channel.asked is None or channel.asked > channel.height or closing.owes_last_word(channel)
+    if is_deaf or waits:
         return []
     return [*closing.warn(channel), *resume.give_resume(channel)]
 
