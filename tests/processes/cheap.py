@@ -13,6 +13,7 @@ from l1.ground import sealed
 __all__ = ["CHEAP", "cheaply"]
 
 CHEAP = sealed.Cost(1, 8192)  # the least there is
+_sealing = sealed.seal
 
 
 def cheaply(*arguments: str) -> list[str]:
@@ -20,11 +21,17 @@ def cheaply(*arguments: str) -> list[str]:
     return ["tests.processes.cheap", *arguments]
 
 
+def _seal(secret: bytes, password: str, entropy: bytes, _cost: sealed.Cost) -> bytes:
+    return _sealing(secret, password, entropy, CHEAP)
+
+
 def main() -> None:
-    sealed.MODERATE = CHEAP  # before the modules are loaded that seal with it
-    module = sys.argv[1]
+    for module in list(sys.modules.values()):  # whoever has it by name
+        if getattr(module, "seal", None) is _sealing:
+            vars(module)["seal"] = _seal
+    program = sys.argv[1]
     sys.argv = sys.argv[1:]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
