@@ -1,4 +1,8 @@
-"""The project's own Python files, parsed once."""
+"""The project's own Python files, parsed once.
+
+Tests ask for them while they run, never at collection, which every worker of pytest does for itself; and one test is
+one rule for all files, which names the files that break it.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -46,8 +50,13 @@ def product() -> list[Source]:
     return [source for source in sources() if source.is_in(*PRODUCT)]
 
 
-def imports_of(source: Source) -> Iterator[str]:
+@cache
+def imports_of(source: Source) -> frozenset[str]:
     """Every module that the file imports, wherever in it, relative imports made absolute."""
+    return frozenset(_imports_of(source))
+
+
+def _imports_of(source: Source) -> Iterator[str]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -12,7 +12,7 @@ from nacl.exceptions import ValueError as NaclValueError
 from nacl.signing import VerifyKey
 
 from l2.records import aead
-from tests.vectors import load
+from tests.vectors import load, named
 
 Case = dict[str, Any]
 
@@ -25,16 +25,17 @@ def cases_of(name: str) -> list[tuple[Case, Case]]:
     return pairs
 
 
-def title(value: object) -> str:
-    return f"{value['tcId']}" if isinstance(value, dict) and "tcId" in value else ""
-
-
 def unhex(case: Case, *names: str) -> list[bytes]:
     return [bytes.fromhex(case[name]) for name in names]
 
 
-@pytest.mark.parametrize(("group", "case"), cases_of("wycheproof_xchacha20_poly1305_test.json"), ids=title)
-def test_xchacha20_poly1305(group: Case, case: Case) -> None:
+def test_xchacha20_poly1305() -> None:
+    for _, case in cases_of("wycheproof_xchacha20_poly1305_test.json"):
+        with named(case["tcId"]):
+            check_xchacha20_poly1305(case)
+
+
+def check_xchacha20_poly1305(case: Case) -> None:
     key, nonce, data, message, box, tag = unhex(case, "key", "iv", "aad", "msg", "ct", "tag")
     if case["result"] == "valid":
         assert aead.seal(message, data, nonce, key) == box + tag
@@ -46,8 +47,13 @@ def test_xchacha20_poly1305(group: Case, case: Case) -> None:
         assert aead.open_sealed(box + tag, data, nonce, key) is None
 
 
-@pytest.mark.parametrize(("group", "case"), cases_of("wycheproof_x25519_test.json"), ids=title)
-def test_x25519(group: Case, case: Case) -> None:
+def test_x25519() -> None:
+    for _, case in cases_of("wycheproof_x25519_test.json"):
+        with named(case["tcId"]):
+            check_x25519(case)
+
+
+def check_x25519(case: Case) -> None:
     private, public, shared = unhex(case, "private", "public", "shared")
     if shared == bytes(32):
         with pytest.raises(CryptoError):
@@ -56,8 +62,13 @@ def test_x25519(group: Case, case: Case) -> None:
         assert crypto_scalarmult(private, public) == shared
 
 
-@pytest.mark.parametrize(("group", "case"), cases_of("wycheproof_ed25519_test.json"), ids=title)
-def test_ed25519(group: Case, case: Case) -> None:
+def test_ed25519() -> None:
+    for group, case in cases_of("wycheproof_ed25519_test.json"):
+        with named(case["tcId"]):
+            check_ed25519(group, case)
+
+
+def check_ed25519(group: Case, case: Case) -> None:
     message, signature = unhex(case, "msg", "sig")
     key = VerifyKey(bytes.fromhex(group["publicKey"]["pk"]))
     try:
