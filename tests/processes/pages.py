@@ -86,15 +86,15 @@ class Reader:
             if " run " in command:
                 printed += self._start(self._put_in(command))
                 continue
-            done = self._run(self._put_in(command))
+            done = self._run("bash", "-c", self._put_in(command))
             printed += done.stdout
             if done.returncode:
                 return done.returncode, printed
         return 0, printed
 
-    def _run(self, command: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", "-c", command],
+            command,
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -150,7 +150,7 @@ class Reader:
         return str(records[-1]["subject" if name == "PATIENT" else "record"])
 
     def _ask(self, command: str) -> list[dict[str, Any]]:
-        done = self._run(f"interward {command} --json")
+        done = self._run(sys.executable, "-m", "client", *command.split(), "--json")
         assert done.returncode == 0, done.stdout
         rows: list[dict[str, Any]] = json.loads(done.stdout)
         return rows

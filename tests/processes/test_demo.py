@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+
+from client.demo.world import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +27,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("demo")
     done = subprocess.run(DEMO, capture_output=True, text=True, check=False, timeout=200, env=environment(folder))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not any(folder.iterdir()), "the temporary folder is removed"
+    assert is_empty(folder), "the temporary folder is removed"
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -53,18 +55,29 @@ def test_the_cheat_pays_and_nothing_is_lost(report: Any) -> None:
     assert report["credits_conserved"] is True
 
 
-def test_an_interrupt_takes_all_processes_down(tmp_path: Path) -> None:
-    demo = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(tmp_path))
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("interward-demo-*/A/desk.url")):
+async def test_an_interrupt_takes_all_processes_down(tmp_path: Path) -> None:
+    demo = await trio.lowlevel.open_process(
+        DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(tmp_path)
+    )
+
+    async def plays() -> bool:
         assert demo.poll() is None, "the demo ended before it was interrupted"
-        assert time.monotonic() < deadline
-        os.sched_yield()
+        return bool(running_hospitals(tmp_path))
+
+    await wait_until("a hospital of the demo runs", plays, 120)
     demo.send_signal(signal.SIGINT)
-    demo.communicate(timeout=60)
-    assert demo.returncode == 130
-    assert not any(tmp_path.iterdir()), "an interrupted demo leaves nothing behind"
+    with trio.fail_after(60):
+        assert await demo.wait() == 130
+    assert is_empty(tmp_path), "an interrupted demo leaves nothing behind"
     assert not running_below(tmp_path)
+
+
+def running_hospitals(folder: Path) -> list[Path]:
+    return list(folder.glob("interward-demo-*/A/desk.url"))
+
+
+def is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
 
 
 def running_below(folder: Path) -> list[str]:

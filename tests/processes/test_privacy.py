@@ -5,18 +5,19 @@ the chain's whole file is searched for the names, dates, identifiers and codes o
 """
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from client.demo.dataset import find_documents, write_generated
+from client.demo.play import Wishes, play
+from client.progress import show_progress
 
 pytestmark = pytest.mark.slow
 
@@ -71,12 +72,11 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[bytes]]:
     write_generated(data, seed=3, patients=2)
     for path in sorted(REAL.glob("**/*.json"), key=lambda path: path.stat().st_size)[:REAL_FILES]:
         shutil.copy(path, data)
-    command = [sys.executable, "-m", "client", "demo", "--updates", "500", "--data", str(data), "--keep", "--json"]
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    [kept] = folder.glob("interward-demo-*")
-    return kept, clinical_words(data)
+    wishes = Wishes(data=data, updates=500, seed=1, patients=2)
+    with show_progress(fleeting=True) as bars:
+        report = trio.run(partial(play, wishes, folder, bars))
+    assert report.ok, report.as_json()
+    return folder, clinical_words(data)
 
 
 def test_nothing_clinical_reached_the_chain(played: tuple[Path, set[bytes]]) -> None:
