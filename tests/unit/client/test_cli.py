@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from client.output import rows_table
 from client.units import codes, date_ms, duration_ms
 from l1.ground.codes import PurposeOfUse
 from l1.ground.faults import Fault, LocalError, Refused, first_of
+from tests.processes.warm import warm_starts
 
 VERBS = {
     "demo": [],
@@ -29,6 +31,12 @@ VERBS = {
     "dispute": ["list", "show", "file", "status", "prove", "learn", "demand"],
     "tower": ["init", "run", "status", "answers", "prove", "verify"],
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> Iterator[None]:
+    with warm_starts():
+        yield
 
 
 def every_command(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:
