@@ -1,6 +1,7 @@
 """`interward chain` against a real chain: made, run, asked, verified, stopped; a hospital is admitted."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ PASSWORD = {"INTERWARD_PASSWORD": "correct horse"}
 
 def interward(*words: object, password: str = "correct horse") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "client", *(str(word) for word in words)]
-    environment = {"INTERWARD_PASSWORD": password}
+    environment = os.environ | {"INTERWARD_PASSWORD": password}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
 
 

@@ -2,8 +2,8 @@
 
 A node takes a second of a core until it has loaded what it uses, a command half of one, and there are hundreds of them
 here. A warm one has all else that a process has: memory, descriptors, a session, signals and an end of its own. Cold
-stay those that other processes start: all of demo, tutorial and README, and the workers of hubs. Cold is also whoever
-asks for something that is not foreseen here, and all where the system has no adoption of processes.
+stay those that other processes start: all that demo, tutorial and README run, and the workers of hubs. Cold is also
+whoever is started in a way that is not foreseen here, and everything where there is no Linux.
 """
 
 import ctypes
@@ -46,7 +46,7 @@ OF_THE_CHILD = ("p2cread", "c2pwrite", "errwrite")
 
 
 class _Forker:
-    """The one that forks for us, started when it is first needed."""
+    """The one that forks for us: how it is asked."""
 
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
