@@ -7,7 +7,7 @@ lines bring messages and carry off what the core wants sent. It knows no HTTP, n
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 import trio
@@ -16,6 +16,7 @@ from l1.ground.faults import LocalError, Refused
 from l1.rules.log.entries import Entry, Terms
 from l2.link import Line, LineClosed
 from l2.node.clock import now_ms
+from l2.node.outbox import Outbox, drain, take
 from l2.node.outcomes import Outcome, Outcomes
 from l2.protocol.channel import Channel
 from l2.protocol.events import (
@@ -49,8 +50,6 @@ from l2.protocol.step import has_work, step
 __all__ = ["Committer", "Keeper"]
 
 INBOX_EVENTS = 256  # then whoever brings more waits, and so does the peer
-OUTBOX_MESSAGES = 4_096  # far more than the window lets through: a peer that takes nothing is cut off
-OUTBOX_BUSY = 256  # then what a peer lacks of the logs waits until it has taken what is on its way [REC-5]
 EVENTS_PER_STEP = 64  # how much of the inbox one sync may cover
 STEP_BYTES = 32 * 1024  # of messages: then they are answered, so that two hospitals work at once and not in turns
 STEPS_AHEAD = 4  # decided while earlier ones are being written; little enough to forget in a crash
@@ -61,9 +60,13 @@ log = structlog.get_logger()
 
 
 class Committer(Protocol):
-    """Makes rows durable; returns once they are."""
+    """Makes rows durable."""
 
-    async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None: ...
+    async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Return once they are."""
+
+    def commit_at_once(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Do so here and now, if that is quick and nobody else waits; False, and nothing done, if not."""
 
 
 @dataclass(slots=True)
@@ -88,15 +91,10 @@ class _Heard:
 _Item = Event | _Request | _Heard
 _Decided = tuple[int, list[Effect]]
 """A step: the line whose words it took last, and what it wants done."""
-T = TypeVar("T")
 
 
-def _drain(inbox: trio.MemoryReceiveChannel[T], taken: list[T], most: int) -> list[T]:
-    """What was taken, and all that has arrived besides, up to so many."""
-    with suppress(trio.WouldBlock, trio.EndOfChannel):
-        while len(taken) < most:
-            taken.append(inbox.receive_nowait())
-    return taken
+def _rows_of(steps: Sequence[_Decided]) -> list[tuple[bytes, bytes]]:
+    return [row for _, decided in steps for effect in decided if isinstance(effect, Persist) for row in effect.rows]
 
 
 def _size(item: _Item) -> int:
@@ -136,11 +134,11 @@ class Keeper:
         self._clock_is_off = clock_is_off
         self._inbox_in, self._inbox = trio.open_memory_channel[_Item](INBOX_EVENTS)
         self._decided_in, self._decided = trio.open_memory_channel[_Decided](STEPS_AHEAD)
-        self._outbox: trio.MemorySendChannel[tuple[int, bytes]] | None = None
+        self._outbox = Outbox()
         self._line: Line | None = None
-        self._lines = 0  # that there have been
         self._heard = 0  # the line whose messages the core is taking
         self._is_writing = False
+        self._is_speaking = False  # what was decided is not carried out yet
         self._outcomes = Outcomes()
         self._room = trio.Condition()
         self.changed = trio.Condition()
@@ -192,13 +190,21 @@ class Keeper:
                 size += _size(item)
 
     async def _decide(self, events: Sequence[Event]) -> None:
-        await self._decided_in.send(self._step(events))
-        if self._is_writing:
+        """A step. With little to write, and nothing on its way, this task makes it durable and speaks by itself: to
+        wake the other one, and the committer's, costs a lone update more than the flush."""
+        decided = self._step(events)
+        rows = _rows_of([decided])
+        if not self._is_speaking and (not rows or self._committer.commit_at_once(self.channel.id, rows)):
+            await self._carry_out([decided])
+        else:
+            self._is_speaking = True
+            await self._decided_in.send(decided)
+        if rows or self._is_writing:
             for _ in range(TURNS):
                 await trio.lowlevel.checkpoint()
 
     def _step(self, events: Sequence[Event]) -> _Decided:
-        self.channel.line_is_full = self._waiting() >= OUTBOX_BUSY
+        self.channel.line_is_full = self._outbox.is_busy()
         self.channel.answers_wait = self._is_writing
         if (is_off := self._clock_is_off()) != self.channel.clock_is_off:
             events = [ClockSeen(is_off), *events]
@@ -216,22 +222,26 @@ class Keeper:
     async def _speak(self) -> None:
         """Make steps durable, as many as are decided with one sync; then carry out the rest of each, in order."""
         async for first in self._decided:
-            steps = _drain(self._decided, [first], STEPS_AHEAD + 2)  # and the one that waits for room
+            steps = drain(self._decided, [first], STEPS_AHEAD + 2)  # and the one that waits for room
             if self.channel.owes_answer():  # one answer for all that came while the disk was at work
                 steps.append(self._step([]))
-            effects = [effect for _, decided in steps for effect in decided]
-            rows = [row for effect in effects if isinstance(effect, Persist) for row in effect.rows]
-            if rows:
+            if rows := _rows_of(steps):
                 self._is_writing = True
                 await self._committer.commit(self.channel.id, rows)
                 self._is_writing = False
-            for line, decided in steps:
-                self.channel.rows.written()
-                if line == self._lines:
-                    self._post([(int(effect.type), effect.payload) for effect in decided if isinstance(effect, Send)])
-            for effect in effects:
+            await self._carry_out(steps)
+            self._is_speaking = bool(self._decided.statistics().current_buffer_used)
+
+    async def _carry_out(self, steps: Sequence[_Decided]) -> None:
+        """What else was decided, now that its rows are durable."""
+        for line, decided in steps:
+            self.channel.rows.written()
+            said = [(int(effect.type), effect.payload) for effect in decided if isinstance(effect, Send)]
+            self._outbox.post(line, said)
+        for _, decided in steps:
+            for effect in decided:
                 self._heed(effect)
-            await self._wake()
+        await self._wake()
 
     def _heed(self, effect: Effect) -> None:  # noqa: PLR0912 - a table of kinds
         match effect:
@@ -323,40 +333,18 @@ class Keeper:
 
     # -- the line -------------------------------------------------------------------------------------------------
 
-    def _post(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        if self._outbox is None:
-            return
-        for message in messages:
-            try:
-                self._outbox.send_nowait(message)
-            except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
-                self._cut()
-                return
-
-    def _waiting(self) -> int:
-        """Messages that the line has not taken yet."""
-        return 0 if self._outbox is None else self._outbox.statistics().current_buffer_used
-
-    def _cut(self) -> None:
-        """The peer takes nothing: without a line nothing is lost, it is sent again on the next one."""
-        if self._outbox is not None:
-            self._outbox.close()
-            self._outbox = None
-
     async def serve(self, line: Line) -> None:
         """Run the channel over this line until it ends; a newer line replaces an older one. Raises `LineClosed`, or
         `Refused` for what no honest peer sends."""
         if self._line is not None:
             await self._line.aclose()
-        outbox_in, outbox = trio.open_memory_channel[tuple[int, bytes]](OUTBOX_MESSAGES)
-        self._line, self._outbox = line, outbox_in
-        self._lines += 1
-        number = self._lines
+        self._line, messages = line, self._outbox.open()
+        number = self._outbox.line
         ended: LineClosed | Refused | None = None
         try:
             await self._inbox_in.send(_Heard(number, [Connected()]))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send_all, line, outbox, nursery.cancel_scope)
+                nursery.start_soon(self._send_all, line, messages, nursery.cancel_scope)
                 try:
                     await self._receive_all(line, number)
                 except (LineClosed, Refused) as why:
@@ -365,7 +353,7 @@ class Keeper:
         finally:
             if self._line is line:
                 self._line = None
-                self._cut()
+                self._outbox.cut()
                 with trio.CancelScope(shield=True), trio.move_on_after(1):
                     await self._inbox_in.send(_Heard(number, [Disconnected()]))
         if ended is not None:
@@ -377,14 +365,15 @@ class Keeper:
                 await self._inbox_in.send(heard)
 
     async def _send_all(
-        self, line: Line, outbox: trio.MemoryReceiveChannel[tuple[int, bytes]], scope: trio.CancelScope
+        self, line: Line, messages: trio.MemoryReceiveChannel[tuple[int, bytes]], scope: trio.CancelScope
     ) -> None:
         try:
-            async for message in outbox:
-                await line.send_many(_drain(outbox, [message], EVENTS_PER_STEP))
-                if self.channel.line_is_full and self._waiting() < OUTBOX_BUSY:
-                    with suppress(trio.WouldBlock):  # else there is news that wakes the deciding task anyway
-                        self._inbox_in.send_nowait(Tick())
+            with suppress(trio.EndOfChannel):
+                while True:
+                    await take(messages, line)
+                    if self.channel.line_is_full and not self._outbox.is_busy():
+                        with suppress(trio.WouldBlock):  # else there is news that wakes the deciding task anyway
+                            self._inbox_in.send_nowait(Tick())
         except LineClosed as closed:
             log.debug("line closed while sending", reason=closed.reason)
         scope.cancel()

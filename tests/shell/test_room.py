@@ -8,7 +8,6 @@ import trio
 import trio.lowlevel
 
 from l2.link import Line, LineClosed
-from l2.node import keeper as keeper_module
 from l2.node.keeper import Keeper
 from l2.protocol.channel import new_rows
 from l2.protocol.events import Submit
@@ -51,14 +50,17 @@ class Stores:
         await trio.lowlevel.checkpoint()
         self._rows.put(rows)
 
+    def commit_at_once(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> bool:
+        return False
+
 
 def _submit(_keeper: Keeper, _submit: Submit) -> None:
     """There is no chain here."""
 
 
 async def test_whole_logs_do_not_overrun_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper_module, "OUTBOX_MESSAGES", BATCHES // 2)
-    monkeypatch.setattr(keeper_module, "OUTBOX_BUSY", 8)
+    monkeypatch.setattr("l2.node.outbox.OUTBOX_MESSAGES", BATCHES // 2)
+    monkeypatch.setattr("l2.node.outbox.OUTBOX_BUSY", 8)
     pair = Pair()
     for _ in range(BATCHES):
         granted(pair)

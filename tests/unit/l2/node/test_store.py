@@ -12,6 +12,7 @@ from typing import Any
 import lmdb
 import pytest
 import trio
+import trio.testing
 
 from l1.ground.faults import LocalError
 from l1.ground.hashing import digest
@@ -115,6 +116,40 @@ async def test_a_commit_runs_in_the_loop_only_if_it_is_small_and_the_disk_quick(
         nursery.cancel_scope.cancel()
     store.close()
     assert (threads[1] != threading.get_ident()) is (slow or size > 1)
+
+
+async def test_only_who_was_alone_and_has_little_commits_at_once(tmp_path: Path) -> None:
+    """Whose rows would have come along with another channel's, or would keep the loop waiting, goes the other way."""
+    store, other = ChannelStore(tmp_path / "channels.mdb"), digest(b"another channel")
+
+    def at_once(channel: bytes, size: int = 1) -> bool:
+        before = store.commits
+        done = store.commit_at_once(channel, [(b"key", b"x" * size)])
+        assert (store.rows(channel).get(b"key") == b"x" * size) is done
+        assert store.commits - before == done
+        return done
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.run)
+        assert not at_once(CHANNEL, 2)
+        await store.commit(CHANNEL, [(b"key", b"1")])
+        assert at_once(CHANNEL, 3)
+        assert not at_once(CHANNEL, IN_LOOP_BYTES + 1)
+        assert not at_once(other)
+        async with trio.open_nursery() as both:
+            both.start_soon(store.commit, CHANNEL, [(b"key", b"2")])
+            both.start_soon(store.commit, other, [(b"key", b"2")])
+            await trio.testing.wait_all_tasks_blocked()
+        assert not at_once(CHANNEL, 4)
+        assert not at_once(other, 4)
+        await store.commit(other, [(b"key", b"3")])
+        assert at_once(other, 5)
+        nursery.cancel_scope.cancel()
+    store._has_failed = True
+    store.close()
+    again = ChannelStore(store.path)
+    assert (again.rows(CHANNEL).get(b"key"), again.rows(other).get(b"key")) == (b"2", b"xxxxx")
+    again.close()
 
 
 def killed(path: Path, rows: dict[bytes, bytes]) -> None:

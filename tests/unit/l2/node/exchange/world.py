@@ -65,10 +65,18 @@ def line_pair() -> tuple[Line, Line]:
 class MemoryCommitter:
     def __init__(self, rows: MemoryRows) -> None:
         self.rows = rows
+        self._is_quick = False
 
     async def commit(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> None:
         self.rows.put(rows)
         await trio.lowlevel.checkpoint()
+
+    def commit_at_once(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Every other time, so that both ways are gone."""
+        self._is_quick = not self._is_quick
+        if self._is_quick:
+            self.rows.put(rows)
+        return self._is_quick
 
 
 class Side:
