@@ -6,12 +6,13 @@ MARKS_CHUNK = 1024  # marks per stored row: small against a batch, large against
 
 BATCH_ENTRIES_AIM = 1_000  # one signature and one sync for so many entries costs each of them next to nothing
 BATCH_BYTES_MAX = 512 * 1024
-WINDOW_BATCHES = 32  # batches under way without acknowledgement: enough to hide a round trip and three slow syncs
+WINDOW_BATCHES = 64  # batches under way without acknowledgement: small ones too keep both hospitals at work at once
 HANDED_MAX = 500  # commitments in one handover to a watchtower
 HANDOVER_BYTES_MAX = 256 * 1024  # 500 of them are 170 kB
-HELD_BATCHES_MAX = 96  # batches from the future kept until their time comes: a window and its answers
+HELD_BATCHES_MAX = 192  # batches from the future kept until their time comes: a window and its answers
 QUEUED_ENTRIES_MAX = 200_000  # appended but not yet cut; beyond it the caller waits
-STEP_ENTRIES_AIM = 4_000  # cut, in however many batches, before what was cut is on its way to the disk
+STEP_ENTRIES_AIM = 2_000  # cut, before what was cut is on its way to the disk
+STEP_BATCHES_AIM = 10  # and no more than so many batches: else the peer waits for a whole window, and then we for it
 BATCHES_KEPT = 64  # stored batches kept as they are, to find entries in: about 4 MiB a log
 WHOLE_BATCHES_KEPT = 4  # and as decoded entries, for whoever reads a log in order
 JOURNAL_NOTES_MAX = 1_024  # of a channel; more than years of quiet, and little to read in bad times

@@ -18,7 +18,7 @@ from l2.protocol.batch import encode_batch
 from l2.protocol.channel import Channel, says_something
 from l2.protocol.events import Arrived, Effect, Send, Written
 from l2.protocol.fold_rows import let_stand
-from l2.protocol.limits import BATCH_BYTES_MAX, STEP_ENTRIES_AIM, WINDOW_BATCHES
+from l2.protocol.limits import BATCH_BYTES_MAX, STEP_BATCHES_AIM, STEP_ENTRIES_AIM, WINDOW_BATCHES
 from l2.protocol.log import tiles
 from l2.protocol.messages import Message
 from l2.protocol.rows import batch_key
@@ -30,10 +30,12 @@ _ENTRIES_MAX = BATCH_BYTES_MAX // _ENTRY_BYTES_MAX
 
 
 def write(channel: Channel, now_ms: int) -> list[Effect]:
-    """Cut as many batches as the window lets through; or else answer, if the peer waits for it."""
+    """Cut as many batches as the window lets through, and a step may hold; or else answer, if the peer waits for it."""
     effects: list[Effect] = []
     enough = channel.queued - STEP_ENTRIES_AIM
-    while channel.queued > enough and may_cut(channel):
+    for _ in range(STEP_BATCHES_AIM):
+        if channel.queued <= enough or not may_cut(channel):
+            break
         effects += _cut(channel, now_ms)
     if channel.owes_answer() and not channel.answers_wait:
         opened = _opening_seen(channel, now_ms)
