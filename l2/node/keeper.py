@@ -140,8 +140,7 @@ class Keeper:
         self._is_writing = False
         self._is_speaking = False  # what was decided is not carried out yet
         self._outcomes = Outcomes()
-        self._room = trio.Condition()
-        self.changed = trio.Condition()
+        self._changed = trio.lowlevel.ParkingLot()  # who waits for the channel to become so
         self.arrived: list[Callable[[Keeper, Arrived], None]] = []
         self.secret_asked: list[Callable[[Keeper, int], None]] = []
         self.secret_shown: list[Callable[[Keeper, int, bytes], None]] = []
@@ -195,13 +194,12 @@ class Keeper:
         decided = self._step(events)
         rows = _rows_of([decided])
         if not self._is_speaking and (not rows or self._committer.commit_at_once(self.channel.id, rows)):
-            await self._carry_out([decided])
+            self._carry_out([decided])
         else:
             self._is_speaking = True
             await self._decided_in.send(decided)
-        if rows or self._is_writing:
-            for _ in range(TURNS):
-                await trio.lowlevel.checkpoint()
+        for _ in range(TURNS if rows or self._is_writing else 1):
+            await trio.lowlevel.checkpoint()
 
     def _step(self, events: Sequence[Event]) -> _Decided:
         self.channel.line_is_full = self._outbox.is_busy()
@@ -229,10 +227,10 @@ class Keeper:
                 self._is_writing = True
                 await self._committer.commit(self.channel.id, rows)
                 self._is_writing = False
-            await self._carry_out(steps)
+            self._carry_out(steps)
             self._is_speaking = bool(self._decided.statistics().current_buffer_used)
 
-    async def _carry_out(self, steps: Sequence[_Decided]) -> None:
+    def _carry_out(self, steps: Sequence[_Decided]) -> None:
         """What else was decided, now that its rows are durable."""
         for line, decided in steps:
             self.channel.rows.written()
@@ -241,7 +239,7 @@ class Keeper:
         for _, decided in steps:
             for effect in decided:
                 self._heed(effect)
-        await self._wake()
+        self._changed.unpark_all()
 
     def _heed(self, effect: Effect) -> None:  # noqa: PLR0912 - a table of kinds
         match effect:
@@ -283,11 +281,6 @@ class Keeper:
         for listener in self.told:
             listener(self, what, detail)
 
-    async def _wake(self) -> None:
-        for condition in (self.changed, self._room):
-            async with condition:
-                condition.notify_all()
-
     @property
     def name(self) -> str:
         return self.channel.id[:4].hex()
@@ -300,9 +293,8 @@ class Keeper:
 
     async def append(self, entries: Sequence[Entry], terms: Sequence[Terms]) -> Outcome:
         """Queue entries for our log. Raises `LocalError` where the channel takes none; else wait on the outcome."""
-        async with self._room:
-            while self.channel.queued > QUEUED_ENTRIES_MAX:
-                await self._room.wait()
+        while self.channel.queued > QUEUED_ENTRIES_MAX:
+            await self._changed.park()
         ticket, outcome = self._outcomes.begin(len(entries))
         await self._inbox_in.send(Append(entries=entries, terms=terms, ticket=ticket))
         return outcome
@@ -325,9 +317,8 @@ class Keeper:
     async def wait_until(self, condition: Callable[[Channel], bool], deadline_s: float, what: str) -> None:
         """Wait for the channel to become so. Raises `LocalError` past the deadline."""
         with trio.move_on_after(deadline_s) as scope:
-            async with self.changed:
-                while not condition(self.channel):
-                    await self.changed.wait()
+            while not condition(self.channel):
+                await self._changed.park()
         if scope.cancelled_caught and not condition(self.channel):
             raise LocalError(f"{what} did not happen within {deadline_s:g} s", "see `interward channel show`")
 
