@@ -1,7 +1,7 @@
 """`interward bench latency`: how long an update takes under a load that does not wait for it.
 
-Messages go out by the clock, whatever became of those before; each is counted from the moment when it was due. So a
-pause of the hospital is felt by every message that fell into it (no coordinated omission).
+Messages go out by the clock, on one append stream, whatever became of those before; each is counted from the moment
+when it was due. So a pause of the hospital is felt by every message that fell into it (no coordinated omission).
 """
 
 import time
@@ -11,7 +11,15 @@ from typing import Any
 
 import trio
 
-from client.bench.pair import collect_garbage, groundwork, open_channels, percentile, two_hospitals, write_all
+from client.bench.pair import (
+    check_written,
+    collect_garbage,
+    groundwork,
+    open_channels,
+    percentile,
+    two_hospitals,
+    write_all,
+)
 from client.demo.world import open_world
 from client.progress import Bars
 
@@ -40,19 +48,20 @@ async def bench_latency(folder: Path, rates: Sequence[int], seconds: float, *, s
             late: list[float] = []
             collect_garbage()
             with bars.stage(f"{rate:,} updates a second", len(chunks)) as advance:
-                began = time.monotonic()
+                async with b.desk.appending(channel) as appends:
+                    began = time.monotonic()
 
-                async def send(due_s: float, chunk: bytes, late: list[float] = late) -> None:
-                    await b.desk.append_encoded(channel, chunk)
-                    late.append((time.monotonic() - due_s) * 1000)
+                    async def send(due_s: float, chunk: bytes, late: list[float] = late) -> None:
+                        check_written(await appends.append_encoded(chunk))
+                        late.append((time.monotonic() - due_s) * 1000)
 
-                async with trio.open_nursery() as nursery:
-                    for number, chunk in enumerate(chunks):
-                        due_s = began + number * each / rate
-                        await trio.sleep(max(0.0, due_s - time.monotonic()))
-                        nursery.start_soon(send, due_s, chunk)
-                        advance()
-                took_s = time.monotonic() - began
+                    async with trio.open_nursery() as nursery:
+                        for number, chunk in enumerate(chunks):
+                            due_s = began + number * each / rate
+                            await trio.sleep(max(0.0, due_s - time.monotonic()))
+                            nursery.start_soon(send, due_s, chunk)
+                            advance()
+                    took_s = time.monotonic() - began
             latency = {name: percentile(late, share) for name, share in SHARES.items()}
             reached = round(len(chunks) * each / took_s)
             rows.append(

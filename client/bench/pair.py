@@ -28,12 +28,12 @@ from client.driver import Measured
 from client.progress import Advance
 from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import words
-from l2.desk.desk import Wait
-from l2.desk.drafts import DRAFTS_MAX, Draft
+from l2.desk.drafts import DRAFTS_MAX, Draft, Wait
 from l2.protocol.limits import BATCH_ENTRIES_AIM
 
 __all__ = [
     "Figures",
+    "check_written",
     "collect_garbage",
     "found_encounters",
     "groundwork",
@@ -46,7 +46,7 @@ __all__ = [
 
 PATIENTS = 24
 UPDATES_PER_ENCOUNTER = 6  # a receipt, some accesses, now and then a grant
-LANES = 4  # requests to the desk at once: enough to keep the window full
+LANES = 4  # messages to the desk at once: enough to keep the window full
 OPENING_AT_ONCE = 8  # of the 16 connections that one address may have before they have proved who they are
 
 
@@ -130,6 +130,13 @@ async def write(hospital: Hospital, channel: str, drafts: Sequence[Draft], wait:
     return indices
 
 
+def check_written(written: words.Written) -> words.Written:
+    """Raises `Refused` where not all of it is."""
+    if written.refused_count:
+        raise Refused(Fault.UNEXPECTED, f"the hospital refused an update: {written.refused[0].reason}")
+    return written
+
+
 def unseen(steps: int = 1) -> None:
     """Progress that nobody watches."""
 
@@ -141,17 +148,16 @@ async def write_all(hospital: Hospital, channel: str, chunks: Sequence[bytes], a
 
     async def lane() -> None:
         for chunk in waiting:
-            written = await hospital.desk.append_encoded(channel, chunk)
-            if written.refused_count:
-                raise Refused(Fault.UNEXPECTED, f"the hospital refused an update: {written.refused[0].reason}")
+            written = check_written(await appends.append_encoded(chunk))
             answers.append(written)
             advance(written.written)
 
-    began = time.monotonic()
-    async with trio.open_nursery() as nursery:
-        for _ in range(LANES):
-            nursery.start_soon(lane)
-    seconds = time.monotonic() - began
+    async with hospital.desk.appending(channel) as appends:
+        began = time.monotonic()
+        async with trio.open_nursery() as nursery:
+            for _ in range(LANES):
+                nursery.start_soon(lane)
+        seconds = time.monotonic() - began
     latencies = [answer.latency_ms for answer in answers if answer.latency_ms is not None]
     return Measured(
         sum(answer.written for answer in answers),

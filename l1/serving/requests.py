@@ -2,14 +2,14 @@
 
 from contextlib import aclosing
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from l1.ground.faults import Fault, Refused, require
 
 __all__ = ["body_of", "hex_in_path", "number", "unhex"]
 
 
-def number(request: Request, name: str, default: int, most: int) -> int:
+def number(request: HTTPConnection, name: str, default: int, most: int) -> int:
     """A query parameter between 0 and `most`; larger ones are cut down to it."""
     text = request.query_params.get(name)
     if text is None:
@@ -18,7 +18,7 @@ def number(request: Request, name: str, default: int, most: int) -> int:
     return min(int(text), most)
 
 
-def hex_in_path(request: Request, name: str, size: int | None = None) -> bytes:
+def hex_in_path(request: HTTPConnection, name: str, size: int | None = None) -> bytes:
     """Bytes from the path, of `size` bytes if given."""
     return unhex(request.path_params[name], name, size)
 

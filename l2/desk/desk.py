@@ -6,6 +6,7 @@ as `Refused`, a mistake of ours or an absent node as `LocalError`.
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -15,8 +16,9 @@ import msgspec
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l2.desk import key_words, words
+from l2.desk.appending import AppendStream, open_append_stream
 from l2.desk.crowds import NewRecord, encode_crowd
-from l2.desk.drafts import Draft, encode_drafts
+from l2.desk.drafts import Draft, Wait, encode_drafts
 from l2.desk.problem import error_from
 from l2.desk.watch_words import (
     AccessToProve,
@@ -40,7 +42,6 @@ CONNECT_S = 5.0
 CONNECTIONS_MAX = 32
 
 T = TypeVar("T")
-Wait = Literal["receipt", "durable"]
 OwnOrPeer = Literal["own", "peer"]
 
 
@@ -191,6 +192,10 @@ class Desk:
         path = f"/v1/channels/{channel}/entries"
         answer = await self._ask("POST", path, drafts, content_type="application/msgpack", query={"wait": wait})
         return _decode(answer.content, words.Written)
+
+    def appending(self, channel: str, *, wait: Wait = "receipt") -> AbstractAsyncContextManager[AppendStream]:
+        """A stream of appends, for a program that writes all day: far cheaper than a request for each."""
+        return open_append_stream(self.url, self._http.headers["authorization"], channel, wait)
 
     async def entries(self, channel: str, *, side: OwnOrPeer, start: int, count: int) -> list[words.Entry]:
         query = {"side": side, "from": str(start), "count": str(count)}

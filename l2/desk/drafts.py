@@ -1,11 +1,11 @@
 """Drafts: entries as a desk writes them down, before the hospital gives them time, handles, salts and an index.
 
 A draft is a canonical msgpack array that begins with the entry's kind; a POST to `/v1/channels/{id}/entries` carries
-one array of them. Patients and practitioners are named as the hospital itself names them: the pairwise handles are
-made inside. Source: docs/spec/desk.md.
+one array of them, and so does each message of an append stream. Patients and practitioners are named as the hospital
+itself names them: the pairwise handles are made inside. Source: docs/spec/desk.md.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -15,6 +15,7 @@ from l1.ground.fields import Credits, Digest, Size, TimeMs
 __all__ = [
     "DRAFTS_BYTES_MAX",
     "DRAFTS_MAX",
+    "UNDER_WAY_MAX",
     "AccessDraft",
     "ConsentDraft",
     "Draft",
@@ -22,6 +23,7 @@ __all__ = [
     "ReceiptDraft",
     "RequestDraft",
     "RevokeDraft",
+    "Wait",
     "WithdrawDraft",
     "decode_drafts",
     "encode_drafts",
@@ -29,6 +31,10 @@ __all__ = [
 
 DRAFTS_MAX = 20_000  # five full batches: enough to keep the pipeline full, little enough to answer soon
 DRAFTS_BYTES_MAX = 4 * 1024 * 1024
+UNDER_WAY_MAX = 64  # messages of one append stream: a third of a second at 200 a second
+
+Wait = Literal["receipt", "durable"]
+"""What an append is answered after: that the peer has acknowledged, or that our disk has taken it."""
 
 Who = Annotated[str, Meta(min_length=1, max_length=128)]
 """A patient or practitioner in the hospital's own words."""

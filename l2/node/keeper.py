@@ -296,7 +296,11 @@ class Keeper:
         while self.channel.queued > QUEUED_ENTRIES_MAX:
             await self._changed.park()
         ticket, outcome = self._outcomes.begin(len(entries))
-        await self._inbox_in.send(Append(entries=entries, terms=terms, ticket=ticket))
+        try:
+            await self._inbox_in.send(Append(entries=entries, terms=terms, ticket=ticket))
+        except trio.Cancelled:
+            self._outcomes.forget(ticket)
+            raise
         return outcome
 
     async def append_durable(self, entries: Sequence[Entry], terms: Sequence[Terms]) -> Outcome:

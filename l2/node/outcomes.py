@@ -42,6 +42,10 @@ class Outcomes:
         outcome = self._tickets[self._last_ticket] = Outcome(total=total, appended_s=trio.current_time())
         return self._last_ticket, outcome
 
+    def forget(self, ticket: int) -> None:
+        """It was never handed to the core."""
+        del self._tickets[ticket]
+
     def note_written(self, written: Written, acknowledged: int) -> None:
         """Part of it is durable; the peer is known to hold our log up to `acknowledged`."""
         outcome = self._tickets[written.ticket]

@@ -15,7 +15,8 @@ import trio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from l1.serving.listening import bind, serve
 from l2.desk import words
@@ -32,6 +33,7 @@ READY = "import json, time; print(json.dumps({'ready': True}), flush=True); time
 PROBLEM = {"error": {"fault": "local", "number": 0, "detail": "no chain", "remedy": "wait"}}
 
 Answer = Callable[[Request], Awaitable[Response]]
+Talk = Callable[[WebSocket], Awaitable[None]]
 
 
 def status(**changes: Any) -> bytes:
@@ -70,8 +72,8 @@ async def half(_: Request) -> Response:
 class Front:
     """Asked over a real socket; each worker answers as it is told to."""
 
-    def __init__(self, url: str, workers: Workers, answers: list[Answer]) -> None:
-        self.workers, self.answers = workers, answers
+    def __init__(self, url: str, workers: Workers, answers: list[Answer], talks: list[Talk]) -> None:
+        self.url, self.workers, self.answers, self.talks = url, workers, answers, talks
         self.http = httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=FAR_S)
 
     async def get(self, path: str) -> httpx.Response:
@@ -83,14 +85,15 @@ async def open_front(folder: Path) -> AsyncIterator[Front]:
     secrets = Secrets("00" * 32, "", Begun(Config(name="Hub", chain_url="http://x"), TOKEN))
     workers = Workers(Folder(folder, secrets.begun), secrets, 2, folder, endpoint="x", url="x")
     answers: list[Answer] = [echo, echo]
+    talks: list[Talk] = []
     listener, url = bind("127.0.0.1", 0)
     relay = Relay(workers, TOKEN)
-    front = Front(url, workers, answers)
+    front = Front(url, workers, answers, talks)
     with trio.fail_after(FAR_S):
         async with trio.open_nursery() as nursery:
             for number in range(2):
                 await nursery.start(workers.keep, number)
-                await nursery.start(serve, _worker(number, answers), _unix(folder, number), trio.sleep_forever)
+                await nursery.start(serve, _worker(number, answers, talks), _unix(folder, number), trio.sleep_forever)
             await nursery.start(serve, make_front(relay, token=TOKEN), listener, trio.sleep_forever)
             async with front.http:
                 yield front
@@ -98,11 +101,15 @@ async def open_front(folder: Path) -> AsyncIterator[Front]:
     await relay.aclose()
 
 
-def _worker(number: int, answers: list[Answer]) -> Starlette:
+def _worker(number: int, answers: list[Answer], talks: list[Talk]) -> Starlette:
     async def answer(request: Request) -> Response:
         return await answers[number](request)
 
-    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    async def talk(socket: WebSocket) -> None:
+        await talks[number](socket)
+
+    paths = "/{path:path}"
+    app = Starlette(routes=[Route(paths, answer, methods=["GET", "POST"]), WebSocketRoute(paths, talk)])
     app.state.number = number
     return app
 

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from l1.ground.faults import Fault, Refused, require
 from l1.ground.limits import HANDLE_BYTES, HASH_BYTES, SIZE_MAX
@@ -45,7 +45,7 @@ async def asked(request: Request, shape: type[T]) -> T:
     return word
 
 
-def channel_in_path(request: Request) -> bytes:
+def channel_in_path(request: HTTPConnection) -> bytes:
     return hex_in_path(request, "channel", HASH_BYTES)
 
 
@@ -54,24 +54,24 @@ def channel_of(text: str) -> bytes:
     return unhex(text, "channel", HASH_BYTES)
 
 
-def record_in_path(request: Request) -> bytes:
+def record_in_path(request: HTTPConnection) -> bytes:
     return hex_in_path(request, "record", HANDLE_BYTES)
 
 
-def index_in_path(request: Request) -> int:
+def index_in_path(request: HTTPConnection) -> int:
     index: int = request.path_params["index"]
     require(index < SIZE_MAX, Fault.MALFORMED, "no log has so many entries")
     return index
 
 
-def text(request: Request, name: str) -> str | None:
+def text(request: HTTPConnection, name: str) -> str | None:
     """A query parameter; an empty one counts as none."""
     found = request.query_params.get(name) or None
     require(found is None or len(found) <= TEXT_CHARS_MAX, Fault.TOO_LARGE, f"{name} has over {TEXT_CHARS_MAX} letters")
     return found
 
 
-def choice(request: Request, name: str, allowed: tuple[str, ...]) -> str:
+def choice(request: HTTPConnection, name: str, allowed: tuple[str, ...]) -> str:
     """A query parameter that is one of a few words; the first of them by default."""
     found = request.query_params.get(name, allowed[0])
     require(found in allowed, Fault.MALFORMED, f"{name} is {' or '.join(allowed)}")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from l2.desk import key_words, watch_words, words
 from l2.desk.crowds import CROWD_BYTES_MAX, CROWD_MAX
-from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX
+from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, UNDER_WAY_MAX
 from l2.node.api.handlers import ENTRIES_PER_ANSWER
 from l2.records.limits import CONTENT_BYTES_MAX
 
@@ -20,7 +20,10 @@ class Query(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """One thing that may be asked. `ask` and `answer` are words; bytes go by their media types."""
+    """One thing that may be asked. `ask` and `answer` are words; bytes go by their media types.
+
+    Where it `is_stream`, body and answer are those of each message on a WebSocket.
+    """
 
     method: str
     path: str
@@ -32,9 +35,12 @@ class Endpoint(NamedTuple):
     body: str = ""
     body_type: str = "application/json"
     answer_type: str = "application/json"
+    is_stream: bool = False
 
 
 _PAGE = (Query("from", "first index", "integer"), Query("count", f"at most {ENTRIES_PER_ANSWER:,}", "integer"))
+_WAIT = (Query("wait", "`receipt` (default): until the peer acknowledged; `durable`: until on our disk"),)
+_DRAFTS = f"a canonical msgpack array of at most {DRAFTS_MAX:,} drafts and {DRAFTS_BYTES_MAX:,} bytes"
 _CHANNEL = "/v1/channels/{channel}"
 _BYTES = "application/octet-stream"
 
@@ -121,13 +127,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", f"{_CHANNEL}/settle", "settle", "Pay a channel out whose window is over", words.Settled),
     Endpoint(
         "POST", f"{_CHANNEL}/entries", "append", "Write entries", words.Written,
-        query=(Query("wait", "`receipt` (default): until the peer acknowledged; `durable`: until on our disk"),),
-        body=f"a canonical msgpack array of at most {DRAFTS_MAX:,} drafts and {DRAFTS_BYTES_MAX:,} bytes",
-        body_type="application/msgpack",
+        query=_WAIT, body=_DRAFTS, body_type="application/msgpack",
     ),
     Endpoint(
         "GET", f"{_CHANNEL}/entries", "entries", "Entries of a log, by name", list[words.Entry],
         query=(Query("side", "`own` (default) or `peer`"), *_PAGE),
+    ),
+    Endpoint(
+        "GET", f"{_CHANNEL}/entries/stream", "append_stream",
+        f"Write entries, message after message over a WebSocket: each binary message is answered by one text, in "
+        f"their order, with what `POST {_CHANNEL}/entries` would have answered. At most {UNDER_WAY_MAX} are under way",
+        words.Written, query=_WAIT, body=_DRAFTS, body_type="application/msgpack", is_stream=True,
     ),
     Endpoint(
         "POST", "/v1/consents", "grant_consent", "Put a patient's consent in force", words.Index, words.ConsentWanted

@@ -5,10 +5,11 @@ Nothing is decided here. The table of what may be asked is `endpoints`.
 
 from contextlib import aclosing
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast, get_args
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.websockets import WebSocket
 
 from l1.ground.faults import Fault, LocalError, require
 from l1.ground.limits import ACCOUNT_BYTES, HANDLE_BYTES, SIZE_MAX, TIME_MS_MAX
@@ -17,8 +18,9 @@ from l1.serving.figures import FIGURES_TYPE
 from l1.serving.requests import body_of, hex_in_path, number, unhex
 from l2.desk import watch_words, words
 from l2.desk.crowds import CROWD_BYTES_MAX, NAME_CHARS_MAX, decode_crowd
-from l2.desk.drafts import DRAFTS_BYTES_MAX, DRAFTS_MAX, decode_drafts
+from l2.desk.drafts import DRAFTS_BYTES_MAX, Wait
 from l2.node import disputes
+from l2.node.api.appending import AppendStreams, drafts_of
 from l2.node.api.asking import asked, channel_in_path, channel_of, choice, index_in_path, record_in_path, text
 from l2.node.api.figures import figures
 from l2.node.api.key_handlers import KeyHandlers
@@ -52,6 +54,7 @@ class Handlers:
         self.exchange = exchange
         self.operations = operations
         self.streams = Streams(hospital)
+        self.appends = AppendStreams(exchange)
         self.keys = KeyHandlers(hospital, exchange, operations)
 
     # -- the hospital
@@ -145,7 +148,7 @@ class Handlers:
     async def settle(self, request: Request) -> Response:
         return json_answer(await self.operations.settle(self._kept(request)))
 
-    def _kept(self, request: Request) -> bytes:
+    def _kept(self, request: HTTPConnection) -> bytes:
         """The channel in the path, known to be ours. Raises `Refused` (UNKNOWN_CHANNEL)."""
         return self.hospital.keeper(channel_in_path(request)).channel.id
 
@@ -154,10 +157,15 @@ class Handlers:
     async def append(self, request: Request) -> Response:
         """The hot path: bytes to drafts in one decode, one append for all of them, one answer."""
         channel = self._kept(request)
-        wait = cast(Literal["receipt", "durable"], choice(request, "wait", ("receipt", "durable")))
-        drafts = decode_drafts(await body_of(request, DRAFTS_BYTES_MAX))
-        require(len(drafts) <= DRAFTS_MAX, Fault.TOO_LARGE, f"{len(drafts)} drafts; at most {DRAFTS_MAX} go at once")
+        wait = _wait(request)
+        drafts = drafts_of(await body_of(request, DRAFTS_BYTES_MAX))
         return json_answer(await self.exchange.append_drafts(channel, drafts, wait))
+
+    async def append_stream(self, socket: WebSocket) -> None:
+        """The same for a program that appends all day."""
+        keeper, wait = self.hospital.keeper(channel_in_path(socket)), _wait(socket)
+        self.appends.check_room()
+        await self.appends.serve(socket, keeper, wait)
 
     async def entries(self, request: Request) -> Response:
         channel = self.hospital.keeper(channel_in_path(request)).channel
@@ -312,6 +320,10 @@ class Handlers:
                     shown += [{"channel": channel.id.hex(), **entry} for entry in found]
         shown.sort(key=lambda entry: (entry["time_ms"], entry["channel"], entry["side"], entry["index"]))
         return json_answer(shown[:count])
+
+
+def _wait(request: HTTPConnection) -> Wait:
+    return cast(Wait, choice(request, "wait", get_args(Wait)))
 
 
 def _moment(request: Request, name: str) -> int | None:

@@ -39,6 +39,7 @@ ERROR = {
 }
 _REFERENCE = "#/components/schemas/{name}"
 _SPELLED = "application/json"
+_MESSAGES = "each message is {}, each answer a text in JSON: the word, or an `error`"
 
 
 def _path_parameters(path: str) -> list[tuple[str, str]]:
@@ -73,14 +74,16 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
     ]
     answer = {endpoint.answer_type: {"schema": _schema(endpoint.answer, endpoint.answer_type, schemas)}}
     error = {_SPELLED: {"schema": ERROR}}
+    done = {"200": {"description": "the answer", "content": answer}}
+    if endpoint.is_stream:
+        done = {"101": {"description": f"a WebSocket; {_MESSAGES.format(endpoint.body)}", "content": answer}}
     operation: dict[str, Any] = {
         "operationId": endpoint.handler,
         "summary": endpoint.about,
         "parameters": parameters,
-        "responses": {"200": {"description": "the answer", "content": answer}}
-        | {status: {"description": about, "content": error} for status, about in STATUSES.items()},
+        "responses": done | {status: {"description": about, "content": error} for status, about in STATUSES.items()},
     }
-    if endpoint.ask or endpoint.body:
+    if (endpoint.ask or endpoint.body) and not endpoint.is_stream:
         content = {endpoint.body_type: {"schema": _schema(endpoint.ask, endpoint.body_type, schemas)}}
         operation["requestBody"] = {"required": True, "description": endpoint.body, "content": content}
     return operation
@@ -113,9 +116,14 @@ def _shape_name(shape: Any) -> str:
 
 
 def _section(endpoint: Endpoint) -> list[str]:
-    lines = [f"## {endpoint.method} {endpoint.path.replace(':int', '')}", "", f"{endpoint.about}.", ""]
+    method = "WebSocket" if endpoint.is_stream else endpoint.method
+    lines = [f"## {method} {endpoint.path.replace(':int', '')}", "", f"{endpoint.about}.", ""]
     if endpoint.ask or endpoint.body:
-        lines += [f"Body: {_shape_name(endpoint.ask) if endpoint.ask else endpoint.body} (`{endpoint.body_type}`).", ""]
+        said = "Message" if endpoint.is_stream else "Body"
+        lines += [
+            f"{said}: {_shape_name(endpoint.ask) if endpoint.ask else endpoint.body} (`{endpoint.body_type}`).",
+            "",
+        ]
     if endpoint.query:
         lines += ["| query | meaning |", "| --- | --- |"]
         lines += [f"| `{query.name}` | {query.about} |" for query in endpoint.query] + [""]

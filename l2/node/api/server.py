@@ -2,8 +2,10 @@
 
 import hmac
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from operator import attrgetter
+from typing import Any
 
 import lmdb
 import trio
@@ -11,22 +13,24 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketState
 
 from l1.ground.faults import Fault, LocalError, Refused
 from l1.serving.answers import json_answer
 from l1.serving.listening import serve
 from l1.serving.requests import body_of
+from l2.desk.drafts import DRAFTS_BYTES_MAX
 from l2.node.api.endpoints import ENDPOINTS, Endpoint
 from l2.node.api.handlers import Handlers
 from l2.node.api.openapi import document
-from l2.node.api.refusals import HANDLERS, on_failed_disk, refusal
+from l2.node.api.refusals import HANDLERS, answer_to, on_failed_disk, refusal
 from l2.node.exchange import Exchange
 from l2.node.hospital import Hospital
 from l2.node.operations import Operations
 
-__all__ = ["Door", "SIBLINGS", "check_token", "make_app", "serve_desk"]
+__all__ = ["Door", "SIBLINGS", "check_token", "make_app", "routes", "serve_desk"]
 
 DOCUMENT = "/openapi.json"  # the only page that needs no token: it is the same for every hospital
 TOKEN_CHARS_MIN = 16
@@ -42,7 +46,7 @@ class Door:
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] != DOCUMENT and not self._knows(scope):
+        if scope["type"] != "lifespan" and scope["path"] != DOCUMENT and not self._knows(scope):
             said = refusal(Refused(Fault.NOT_AUTHORISED, "the desk's token is missing or wrong"), 401)
             said.headers["www-authenticate"] = "Bearer"
             await said(scope, receive, send)
@@ -60,6 +64,30 @@ def check_token(token: str) -> None:
         raise LocalError("the desk's token is too short", f"Put {TOKEN_CHARS_MIN} letters or more into desk.token.")
 
 
+def routes(endpoints: Sequence[Endpoint], handler_of: Callable[[Endpoint], Any]) -> list[BaseRoute]:
+    """The way to each endpoint's handler."""
+    return [
+        WebSocketRoute(endpoint.path, denying(handler_of(endpoint)))
+        if endpoint.is_stream
+        else Route(endpoint.path, handler_of(endpoint), methods=[endpoint.method])
+        for endpoint in endpoints
+    ]
+
+
+def denying(handler: Callable[[WebSocket], Awaitable[None]]) -> Callable[[WebSocket], Awaitable[None]]:
+    """The same, where what goes wrong before a socket is accepted is answered as any other question's refusal."""
+
+    async def handle(socket: WebSocket) -> None:
+        try:
+            await handler(socket)
+        except Exception as error:
+            if socket.application_state is not WebSocketState.CONNECTING:
+                raise
+            await socket.send_denial_response(await answer_to(error, socket))
+
+    return handle
+
+
 def make_app(hospital: Hospital, exchange: Exchange, operations: Operations, *, token: str) -> Starlette:
     """The application. Raises `LocalError` for a token that could be guessed."""
     check_token(token)
@@ -69,9 +97,8 @@ def make_app(hospital: Hospital, exchange: Exchange, operations: Operations, *, 
     async def openapi(_: Request) -> Response:
         return json_answer(said)
 
-    def route(endpoint: Endpoint) -> Route:
-        handler: Callable[[Request], Awaitable[Response]] = attrgetter(endpoint.handler)(handlers)
-        return Route(endpoint.path, handler, methods=[endpoint.method])
+    def handler_of(endpoint: Endpoint) -> Any:
+        return attrgetter(endpoint.handler)(handlers)
 
     async def ask(request: Request) -> Response:
         body = await body_of(request, QUESTION_BYTES_MAX)
@@ -79,7 +106,7 @@ def make_app(hospital: Hospital, exchange: Exchange, operations: Operations, *, 
 
     asked = [Route(SIBLINGS, ask, methods=["POST"])] if hospital.part.workers > 1 else []
     return Starlette(
-        routes=[Route(DOCUMENT, openapi), *map(route, ENDPOINTS), *asked],
+        routes=[Route(DOCUMENT, openapi), *routes(ENDPOINTS, handler_of), *asked],
         middleware=[Middleware(Door, token=token)],
         exception_handlers={**HANDLERS, lmdb.Error: on_failed_disk(hospital.end)},
     )
@@ -97,5 +124,6 @@ async def serve_desk(
     """Serve until cancelled. The listener is handed over and closed."""
     app = make_app(hospital, exchange, operations, token=token)
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve, app, listener, trio.sleep_forever)
+        serving = partial(serve, socket_bytes_max=DRAFTS_BYTES_MAX)
+        await nursery.start(serving, app, listener, trio.sleep_forever)
         task_status.started()

@@ -15,14 +15,15 @@ from l1.ground.faults import Fault, LocalError, Refused
 from l1.rules.log.entries import Consent, ConsentTerms, Request, RequestTerms, Revoke, Withdraw
 from l1.rules.log.fold import CONSENT, GRANT
 from l2.desk import words
-from l2.desk.drafts import DRAFTS_MAX, Draft
+from l2.desk.drafts import DRAFTS_MAX, Draft, Wait
 from l2.link import Line, LineClosed
 from l2.node.bodies import serve_pulls
 from l2.node.clock import now_ms
 from l2.node.exchange import views
+from l2.node.exchange.appending import Appended, queue
 from l2.node.exchange.background import Background
 from l2.node.exchange.book import Book, Paper
-from l2.node.exchange.dealing import Dealing, why_void
+from l2.node.exchange.dealing import Dealing
 from l2.node.exchange.delivery import Delivery
 from l2.node.exchange.drafting import draft_entries, paper_of
 from l2.node.exchange.erasing import Erasing
@@ -40,15 +41,12 @@ from l2.node.exchange.terms import code_of, mask_of
 from l2.node.exchange.transfers import Transfers
 from l2.node.hospital import Hospital
 from l2.node.keeper import Keeper
-from l2.node.outcomes import Outcome
 from l2.protocol.phases import Phase
 from l2.protocol.policy import self_test
 
 __all__ = ["Exchange"]
 
 RETRY_S = 1.0  # before a release that failed is tried again
-WRITTEN_S = 110.0  # a little less than a desk waits for its answer
-REFUSALS_SHOWN = 20
 
 log = structlog.get_logger()
 
@@ -147,25 +145,19 @@ class Exchange:
 
     # -- entries --------------------------------------------------------------------------------------------------
 
-    async def append_drafts(self, channel: bytes, drafts: Sequence[Draft], wait: str) -> words.Written:
+    async def append_drafts(self, channel: bytes, drafts: Sequence[Draft], wait: Wait) -> words.Written:
         """Write entries; returns once they are on our disk (`durable`) or acknowledged by the peer (`receipt`)."""
+        return await (await self.queue_drafts(channel, drafts)).written(wait)
+
+    async def queue_drafts(self, channel: bytes, drafts: Sequence[Draft]) -> Appended:
+        """The same, up to where the entries are sure to be written if the channel takes them, and before all later."""
         dealing = self._dealing(channel)
         if not 0 < len(drafts) <= DRAFTS_MAX:
             raise LocalError(f"{len(drafts)} drafts", f"Send 1 to {DRAFTS_MAX} at a time.")
         drafted = draft_entries(dealing, drafts, now_ms(), bench=self._hospital.config.bench)
         await self._file(drafted.papers)
         await self._learning.fresh(dealing)
-        outcome = await dealing.keeper.append(drafted.entries, drafted.terms)
-        stage = outcome.durable if wait == "durable" else outcome.receipted
-        with trio.move_on_after(WRITTEN_S):
-            await outcome.durable.wait()
-            await stage.wait()
-        if outcome.error is not None:
-            raise outcome.error
-        if not stage.is_set():
-            cause = f"{outcome.written} of {outcome.total} entries are written, but the wait for the {wait} was in vain"
-            raise LocalError(cause, "Is the peer connected? See `interward channel show`. Do not send them again.")
-        return _written(outcome)
+        return await queue(dealing.keeper, drafted.entries, drafted.terms)
 
     async def grant_consent(self, wanted: words.ConsentWanted) -> int:
         """Write a patient's directive into the log, and keep the document behind it."""
@@ -332,24 +324,3 @@ class Exchange:
     async def _file(self, papers: Sequence[tuple[bytes, Paper]]) -> None:
         for digest, paper in papers:
             await trio.to_thread.run_sync(self._book.file_paper, digest, paper)
-
-
-def _written(outcome: Outcome) -> words.Written:
-    refused = [words.RefusedDraft(position=at, reason=why_void(reason)) for at, reason in outcome.refused]
-    runs = tuple(sorted(outcome.runs))
-    return words.Written(
-        first=runs[0][0] if runs else -1,
-        last=outcome.last,
-        written=outcome.written,
-        runs=runs,
-        refused=tuple(refused[:REFUSALS_SHOWN]),
-        refused_count=len(refused),
-        latency_ms=_latency(sorted(outcome.latencies_ms)),
-    )
-
-
-def _latency(sorted_ms: list[float]) -> words.Latency | None:
-    if not sorted_ms:
-        return None
-    most = len(sorted_ms) - 1
-    return words.Latency(p50=sorted_ms[most // 2], p99=sorted_ms[round(most * 0.99)], max=sorted_ms[most])

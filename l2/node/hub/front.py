@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import trio
 from l1.ground.faults import LocalError
 from l1.serving.addresses import split_address
 from l1.serving.listening import bind, serve
+from l2.desk.drafts import DRAFTS_BYTES_MAX
 from l2.node.bodies import Bodies
 from l2.node.folder import BODIES, Begun, Folder
 from l2.node.hub.arranging import arrange
@@ -86,7 +88,8 @@ async def _run(
                 for number in range(workers.count):
                     starting.start_soon(nursery.start, workers.keep, number)
             nursery.start_soon(trio.serve_listeners, workers.door.knock, listeners)
-            await nursery.start(serve, make_front(relay, token=folder.token()), desk, trio.sleep_forever)
+            serving = partial(serve, socket_bytes_max=DRAFTS_BYTES_MAX)
+            await nursery.start(serving, make_front(relay, token=folder.token()), desk, trio.sleep_forever)
             folder.say_url(ready["url"])
             sys.stdout.write(json.dumps(ready) + "\n")
             sys.stdout.flush()

@@ -5,7 +5,7 @@ worker answers is passed on as it comes, byte for byte. While a worker is being 
 refused: half a list would not be told from a whole one. `status` alone answers without it, and says so.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
@@ -16,10 +16,11 @@ import structlog
 import trio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from l1.ground.faults import LocalError, Refused
 from l1.ground.limits import HASH_BYTES, SIZE_MAX
@@ -35,8 +36,9 @@ from l2.node.api.endpoints import ENDPOINTS, Endpoint
 from l2.node.api.handlers import ENTRIES_PER_ANSWER
 from l2.node.api.openapi import document
 from l2.node.api.refusals import HANDLERS, refusal
-from l2.node.api.server import DOCUMENT, Door, check_token
+from l2.node.api.server import DOCUMENT, Door, check_token, routes
 from l2.node.hub import merging
+from l2.node.hub.appending import pass_on
 from l2.node.hub.routes import ROUTES, Where
 from l2.node.hub.streams import Streams
 from l2.node.hub.worker import socket_of
@@ -119,9 +121,12 @@ class Relay:
         for client in self._clients:
             await client.aclose()
 
-    def handler_of(self, endpoint: Endpoint) -> Handler:
+    def handler_of(self, endpoint: Endpoint) -> Handler | Callable[[WebSocket], Awaitable[None]]:
         """What answers an endpoint."""
         where = ROUTES[endpoint.handler]
+        if endpoint.is_stream:
+            assert where is Where.PATH
+            return self._stream
         if where is Where.HERE:
             made: Handler = getattr(self, endpoint.handler.rpartition(".")[2])
             return made
@@ -159,6 +164,15 @@ class Relay:
 
     async def _by_path(self, request: Request) -> Response:
         return await self._pass(request, self._home(request.path_params["channel"]))
+
+    async def _stream(self, socket: WebSocket) -> None:
+        """A stream to the home of the channel in its path. Raises `WorkerAway`."""
+        home = self._home(socket.path_params["channel"])
+        self._workers.check_ready(home)
+        try:
+            await pass_on(socket, socket_of(self._workers.sockets, home), _target(socket), self._token)
+        except (OSError, trio.TooSlowError) as error:
+            raise _gone(home, error) from None
 
     async def _by_body(self, request: Request) -> Response:
         body = await body_of(request, WORD_BYTES_MAX)
@@ -274,7 +288,7 @@ class Relay:
         return self._streams.listen()
 
 
-def _target(request: Request) -> str:
+def _target(request: HTTPConnection) -> str:
     """Path and query, to the byte as we were asked: a path that was unquoted once is not to be unquoted again."""
     path: bytes = request.scope["raw_path"]
     query: bytes = request.scope["query_string"]
@@ -316,9 +330,6 @@ def make_front(relay: Relay, *, token: str) -> Starlette:
     async def openapi(_: Request) -> Response:
         return json_answer(said)
 
-    def route(endpoint: Endpoint) -> Route:
-        return Route(endpoint.path, relay.handler_of(endpoint), methods=[endpoint.method])
-
     handlers: dict[Any, Any] = {**HANDLERS, WorkerAway: _on_away, WorkerRefused: _on_refused}
-    routes: Sequence[Route] = [Route(DOCUMENT, openapi), *map(route, ENDPOINTS)]
-    return Starlette(routes=routes, middleware=[Middleware(Door, token=token)], exception_handlers=handlers)
+    all_routes = [Route(DOCUMENT, openapi), *routes(ENDPOINTS, relay.handler_of)]
+    return Starlette(routes=all_routes, middleware=[Middleware(Door, token=token)], exception_handlers=handlers)

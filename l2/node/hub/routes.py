@@ -21,6 +21,7 @@ ROUTES: dict[str, Where] = {
     **dict.fromkeys(
         ("channel", "story", "deposit", "checkpoint", "close", "challenge", "settle", "append", "entries"), Where.PATH
     ),
+    "append_stream": Where.PATH,
     **dict.fromkeys(("quarrels", "prove_access", "demand", "dispute", "file_dispute"), Where.PATH),
     **dict.fromkeys(("withdraw_consent", "fetch", "fetch_many", "revoke"), Where.PATH),
     **dict.fromkeys(("grant_consent", "request", "share", "prove", "verify_logs"), Where.BODY),
