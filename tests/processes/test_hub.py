@@ -148,7 +148,8 @@ async def test_another_number_of_workers_finds_every_channel(tmp_path: Path) -> 
         sizes = dict.fromkeys(channels, 0)
         for number, workers in enumerate((3, 1, 2)):
             for channel, peer in channels.items():
-                sizes[channel] = (await hub.desk.append(channel, consents(f"{number}", 0, 30))).last + 1
+                async with hub.desk.appending(channel) as stream:
+                    sizes[channel] = (await stream.append(consents(f"{number}", 0, 30))).last + 1
                 await peer.desk.append(channel, consents(f"peer {number}", 0, 30))
             await hub.stop()
             config = hub.folder / "hospital.toml"

@@ -7,7 +7,6 @@ queued is written. docs/decisions/append-stream.md.
 """
 
 from dataclasses import dataclass
-from math import inf
 
 import msgspec
 import trio
@@ -48,6 +47,7 @@ _SETTLED = _End(1000, "the channel is settled")
 _NOT_BINARY = _End(1003, "drafts are sent as binary messages")
 _MALFORMED = _End(1007, "the message does not decode")
 _TOO_LARGE = _End(1009, "the message is too large")
+_FAILED = _End(1011, "the hospital failed inside")
 
 _Answer = Appended | Exception | _End
 """What is to be said next: what becomes of entries, why there are none, or that there is nothing more."""
@@ -91,6 +91,9 @@ class _Stream:
                 nursery.start_soon(self._until_settled, nursery.cancel_scope)
                 await self._answer(inbox)
                 nursery.cancel_scope.cancel()
+        except Exception:
+            self._end = _FAILED
+            raise
         finally:
             is_stopping = self._end is _STOPPED  # then nothing is read any more, a client's goodbye least of all
             await close(self._socket, self._end.code, self._end.reason, wait_s=0 if is_stopping else CLOSE_S)
@@ -130,7 +133,18 @@ class _Stream:
         return bytes((await answer_to(answer, self._socket)).body)
 
     async def _until_settled(self, scope: trio.CancelScope) -> None:
-        await self._keeper.wait_until(lambda channel: channel.phase is Phase.SETTLED, inf, _SETTLED.reason)
+        settled = trio.Event()
+
+        def hear(keeper: Keeper, _what: str, _detail: str) -> None:
+            if keeper.channel.phase is Phase.SETTLED:
+                settled.set()
+
+        self._keeper.told.append(hear)
+        try:
+            hear(self._keeper, "", "")
+            await settled.wait()
+        finally:
+            self._keeper.told.remove(hear)
         self._end = _SETTLED
         scope.cancel()
 

@@ -144,8 +144,9 @@ async def test_a_channel_that_is_settled_ends_its_streams(tmp_path: Path) -> Non
             await socket.send_message(drafts(1))
             await socket.get_message()
             keeper.channel.row = msgspec.structs.replace(keeper.channel.row, phase=Phase.SETTLED)
-            await keeper._wake()
+            keeper._tell("phase", "paid out")
             assert await closed_with(socket) == (1000, "the channel is settled")
+        await until(lambda: keeper.told == [])
 
 
 async def test_streams_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
