@@ -13,7 +13,7 @@ from client.progress import Advance, Bars
 
 __all__ = ["bench_channels"]
 
-CHUNK_ENTRIES = 2_000  # drafts in one request to the desk, at most
+CHUNK_ENTRIES = 2_000  # drafts in one message to the desk, at most
 WARM_UP_SHARE = 8  # one update in so many comes before what is measured
 AT_ONCE = 16  # channels whose requests are under way together
 

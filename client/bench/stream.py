@@ -25,7 +25,7 @@ from l2.desk.drafts import (
 
 __all__ = ["REVOKED_EVERY", "Stream", "consents_of", "grants_of"]
 
-CHUNK_ENTRIES = 8_000  # drafts in one request to the desk
+CHUNK_ENTRIES = 8_000  # drafts in one message to the desk
 LIFE_MS = 30 * 86_400_000
 GRANTED_EVERY = 2  # encounters for which the stream's hospital grants a record of its own
 REVOKED_EVERY = 40
