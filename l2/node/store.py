@@ -138,8 +138,8 @@ class ChannelStore:
     def commit_at_once(self, channel: bytes, rows: Sequence[tuple[bytes, bytes]]) -> bool:
         """Make few rows durable here and now, where that costs nobody anything: the disk is quick, and the channel the
         only one at work, so that nobody else's rows would have come with them. False, and nothing done, where not."""
-        size = sum(len(value) for _, value in rows)
-        if self._is_committing or self._waiting or channel != self._last or size > IN_LOOP_BYTES:
+        size = sum(len(value) for _, value in rows)  # looked at first: on a slow disk nothing is sealed in vain
+        if self._is_committing or self._waiting or channel != self._last or not self._may_write_in_loop(size):
             return False
         sealed = _seal([(channel, rows)])
         body = encode_rows(sealed)
